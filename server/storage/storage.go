@@ -1,0 +1,154 @@
+// Package storage says what an account's tree of files can do. Sessions speak to it and to nothing below it, so that an
+// engine on local disks and one on an object store serve the same commands; storagetest holds every engine to the same
+// behaviour.
+//
+// Names are absolute, clean slash paths inside the tree: "/" is its top. They are bytes, not necessarily UTF-8.
+package storage
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"iter"
+	"time"
+
+	"ferry/shared/block"
+)
+
+// Errors that callers tell apart. Engines also return fs.ErrNotExist, fs.ErrExist and fs.ErrPermission, always wrapped so
+// that errors.Is finds them; anything else is an internal failure.
+var (
+	ErrBadPath     = errors.New("bad path")                     // not clean, a reserved name, a component over 255 bytes, a path over 4096, deeper than 64
+	ErrIsDir       = errors.New("is a directory")               //
+	ErrNotDir      = errors.New("not a directory")              //
+	ErrNotEmpty    = errors.New("directory not empty")          //
+	ErrNotRegular  = errors.New("not a regular file")           // device, FIFO, socket or symbolic link
+	ErrChanged     = errors.New("changed")                      // Open or a read: not the version asked for
+	ErrConflict    = errors.New("changed by someone else")      // Commit: the target is not what Spec.Expect says
+	ErrSuperseded  = errors.New("superseded by a newer writer") // Put, Keep, Commit on a handle whose upload was reopened
+	ErrNoSpace     = errors.New("no space left")                // the medium is full, or has no room for the declared length
+	ErrLost        = errors.New("staged data lost")             // a sync failed: the upload was discarded, start again
+	ErrUnsupported = errors.New("not supported by this storage")
+)
+
+// Kind is what a name stands for.
+type Kind string
+
+// The kinds of entries. Only files and directories can be used; the others are listed so that nothing is hidden.
+const (
+	File  Kind = "file"
+	Dir   Kind = "dir"
+	Link  Kind = "link"
+	Other Kind = "other"
+)
+
+// Entry is one name of the tree.
+type Entry struct {
+	Name    string // the whole name; "/" for the top
+	Kind    Kind
+	Length  int64 // bytes; 0 for all but files
+	ModTime time.Time
+	Mode    fs.FileMode // permission bits only
+	Version string      // opaque mark of a file's content, at most 64 printable ASCII bytes; "" for all but files
+}
+
+// Reader is an open version of a file. Its bytes stay those of that version, or ReadAt fails with ErrChanged; a version
+// replaced by a commit stays readable.
+type Reader interface {
+	io.ReaderAt
+	io.Closer
+	Entry() Entry
+	// Check returns ErrChanged if the file was altered in place since it was opened.
+	Check() error
+}
+
+// Meta is what SetMeta changes; nil fields stay.
+type Meta struct {
+	Mode    *fs.FileMode // permission bits
+	ModTime *time.Time
+}
+
+// Usage is what a tree takes up and what is left on its medium.
+type Usage struct {
+	Free, Total int64 // bytes of the medium; -1 if unknown
+}
+
+// Spec describes an upload.
+type Spec struct {
+	ID        string // 32 hexadecimal digits, made by the engine; "" asks for a new upload
+	Path      string // where it is published
+	Job       string // the client's job id
+	Length    int64
+	ModTime   time.Time
+	Mode      fs.FileMode // permission bits; 0: the engine's default (0666 & ~umask)
+	Key       block.Key   // of its tags; made by the engine
+	Epoch     int64       // raised each time it is reopened; made by the engine
+	Created   time.Time   // made by the engine
+	Touched   time.Time   // last reopened or written, as far as the engine knows
+	Expect    *string     // nil: publish over anything; "": only where nothing is; else only over this version
+	Parents   bool        // make missing parent directories at Commit
+	Ephemeral bool        // small and in one piece: not resumable, not listed, cheap; gone with Close
+}
+
+// Storage is one account's tree. All methods are safe for concurrent use. What Mkdir, Remove, Rename, SetMeta and Commit
+// did is durable when they return nil.
+type Storage interface {
+	// Stat describes a name. Errors: fs.ErrNotExist, ErrBadPath, ErrNotDir.
+	Stat(ctx context.Context, name string) (Entry, error)
+	// List yields the entries of a directory in no particular order, never holding all of them in memory; with deep also
+	// everything below, each directory before what is in it. Symbolic links are not followed. An error ends the listing.
+	List(ctx context.Context, dir string, deep bool) iter.Seq2[Entry, error]
+	// Open opens a file for reading; version "" is whatever is there. Errors: fs.ErrNotExist, ErrChanged, ErrIsDir, ErrNotRegular.
+	Open(ctx context.Context, name, version string) (Reader, error)
+	// Mkdir makes a directory (mode 0777 & ~umask), with parents all that are missing above it and no complaint when it
+	// is there already. Errors: fs.ErrExist, fs.ErrNotExist (parent), ErrNotDir.
+	Mkdir(ctx context.Context, name string, parents bool) error
+	// Remove removes a file, a link or an empty directory. Errors: fs.ErrNotExist, ErrNotEmpty; the top is ErrBadPath.
+	Remove(ctx context.Context, name string) error
+	// Rename moves a file or directory in one step. With replace a file at the target is replaced, without it is
+	// fs.ErrExist; a directory at the target is always fs.ErrExist, a directory into itself ErrBadPath.
+	Rename(ctx context.Context, from, to string, replace bool) error
+	// SetMeta changes a file's or directory's mode or time; may be ErrUnsupported.
+	SetMeta(ctx context.Context, name string, m Meta) error
+	// Usage tells how full the medium is.
+	Usage(ctx context.Context) (Usage, error)
+	// Upload opens a new upload, or with s.ID reopens that one: its epoch is raised, older handles are fenced after their
+	// running writes end, and Path, Length, ModTime, Mode, Job, Expect, Parents become those of s. Errors: ErrNoSpace
+	// before a byte was written, ErrIsDir (target), fs.ErrNotExist (ID unknown, or parent missing without Parents).
+	Upload(ctx context.Context, s Spec) (Upload, error)
+	// Uploads yields the staged uploads, those with an open handle too, oldest first.
+	Uploads(ctx context.Context) iter.Seq2[Spec, error]
+	// Drop discards a staged upload, fencing any handle. Errors: fs.ErrNotExist.
+	Drop(ctx context.Context, id string) error
+	// Commit publishes uploads of this storage: data synced, one rename over the target, directories synced; several share
+	// the syncs. It returns one result for each, in order: the published entry, or why not. A failed sync is ErrLost and the
+	// staging is gone; after any other error (ErrConflict, fs.ErrExist where Expect was "", ErrIsDir, ErrSuperseded ...)
+	// the staging is kept. sync false skips every sync ("sent", never "stored").
+	Commit(ctx context.Context, sync bool, ups ...Upload) []Result
+	// Close releases the storage; open handles are closed.
+	Close() error
+}
+
+// Result is the outcome of one committed upload.
+type Result struct {
+	Entry Entry
+	Err   error
+}
+
+// Upload is a handle on staged data. Methods are safe for concurrent use.
+type Upload interface {
+	Spec() Spec
+	// Have returns which bytes the staging seems to hold: a hint to be verified, at most n ranges.
+	Have(n int) block.Ranges
+	// Put writes b at off, inside the declared length. Errors: ErrSuperseded, ErrNoSpace, ErrLost.
+	Put(ctx context.Context, off int64, b []byte) error
+	// Tag returns the tag of block n of the staged data, under the upload's key.
+	Tag(ctx context.Context, n int64) (block.Tag, error)
+	// Keep takes over length bytes at off from old, by reflink or copy_file_range where the medium can.
+	Keep(ctx context.Context, old Reader, off, length int64) error
+	// Close ends the handle; the staging is kept (unless Ephemeral).
+	Close() error
+	// Discard ends the handle and removes the staging.
+	Discard(ctx context.Context) error
+}
