@@ -1,0 +1,2 @@
+// Package login is both halves of the password login.
+package login

@@ -1,0 +1,188 @@
+package login
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/crypto/argon2"
+	"golang.org/x/text/secure/precis"
+)
+
+const (
+	scheme      = "scram-sha256-argon2id"
+	saltSize    = 16
+	maxPassword = 1024 // bytes, as typed
+
+	minMemory = 19 << 10 // KiB; with minTime the OWASP minimum
+	maxMemory = 1 << 20  // KiB
+	minTime   = 2
+	maxTime   = 16
+)
+
+// ErrScheme is returned by ParseRecord for a PHC string of another scheme.
+var ErrScheme = errors.New("unknown credential scheme")
+
+// Params are the costs of the Argon2id run.
+type Params struct {
+	Memory  uint32 // KiB, 19456 (19 MiB) to 1048576 (1 GiB)
+	Time    uint32 // passes, 2 to 16
+	Threads uint8  // lanes, at least 1
+}
+
+// DefaultParams returns the second recommended option of RFC 9106, section 4:
+// 64 MiB, three passes, four lanes.
+func DefaultParams() Params { return Params{Memory: 64 << 10, Time: 3, Threads: 4} }
+
+// Check returns an error if a client would refuse to log in with these costs.
+func (p Params) Check() error {
+	switch {
+	case p.weak():
+		return fmt.Errorf("argon2id costs m=%d,t=%d,p=%d are below the minimum m=%d,t=%d,p=1", p.Memory, p.Time, p.Threads, minMemory, minTime)
+	case p.costly():
+		return fmt.Errorf("argon2id costs m=%d,t=%d are above the maximum m=%d,t=%d", p.Memory, p.Time, maxMemory, maxTime)
+	}
+	return nil
+}
+
+func (p Params) weak() bool   { return p.Memory < minMemory || p.Time < minTime || p.Threads < 1 }
+func (p Params) costly() bool { return p.Memory > maxMemory || p.Time > maxTime }
+
+// Record is what the server keeps of a password: enough to check a proof and
+// to prove itself, not enough to log in (RFC 5802, section 3).
+type Record struct {
+	Params    Params
+	Salt      []byte // 16 bytes
+	StoredKey [32]byte
+	ServerKey [32]byte
+}
+
+// NewRecord derives the record of a password with a fresh random salt. The
+// password is normalized as the OpaqueString profile of RFC 8265 says. It is
+// refused before any hashing if it is empty, longer than 1024 bytes, not
+// UTF-8, or holds control or unassigned characters; the costs are refused if
+// Params.Check refuses them.
+func NewRecord(password string, p Params) (Record, error) {
+	if err := p.Check(); err != nil {
+		return Record{}, err
+	}
+	prepared, err := prepare(password)
+	if err != nil {
+		return Record{}, err
+	}
+	salt := make([]byte, saltSize)
+	rand.Read(salt) // never fails: it ends the program instead
+	return newSecret(argon2id(prepared, salt, p), salt, p).record(), nil
+}
+
+// ParseRecord reads the form that String writes. Only that exact form is
+// accepted: no other base64 padding, no other order, no leading zeros. Costs
+// that Params.Check refuses are an error; so is another scheme (ErrScheme).
+// The error never quotes the input, which may be a password put in the wrong
+// place.
+func ParseRecord(s string) (Record, error) {
+	f := strings.Split(s, "$")
+	if len(f) < 3 || f[0] != "" {
+		return Record{}, errors.New("credential is not a PHC string ($scheme$...)")
+	}
+	if f[1] != scheme {
+		return Record{}, ErrScheme
+	}
+	if len(f) != 6 {
+		return Record{}, fmt.Errorf("credential has %d fields, want 5", len(f)-1)
+	}
+	var r Record
+	if _, err := fmt.Sscanf(f[3], "m=%d,t=%d,p=%d", &r.Params.Memory, &r.Params.Time, &r.Params.Threads); err != nil {
+		return Record{}, errors.New("credential has malformed costs, want m=,t=,p=")
+	}
+	salt, err := base64.RawStdEncoding.DecodeString(f[4])
+	if err != nil || len(salt) != saltSize {
+		return Record{}, fmt.Errorf("credential salt is not %d bytes of unpadded base64", saltSize)
+	}
+	keys, err := base64.RawStdEncoding.DecodeString(f[5])
+	if err != nil || len(keys) != len(r.StoredKey)+len(r.ServerKey) {
+		return Record{}, errors.New("credential keys are not 64 bytes of unpadded base64")
+	}
+	r.Salt = salt
+	copy(r.StoredKey[:], keys)
+	copy(r.ServerKey[:], keys[len(r.StoredKey):])
+	if r.String() != s {
+		return Record{}, errors.New("credential is not in its canonical form")
+	}
+	if err := r.Params.Check(); err != nil {
+		return Record{}, err
+	}
+	return r, nil
+}
+
+// String returns the record as one PHC string, the value of `auth` in
+// users.toml. It is a secret: it lets its reader pose as the server and guess
+// the password.
+func (r Record) String() string {
+	keys := slices.Concat(r.StoredKey[:], r.ServerKey[:])
+	return fmt.Sprintf("$%s$v=%d$m=%d,t=%d,p=%d$%s$%s", scheme, argon2.Version,
+		r.Params.Memory, r.Params.Time, r.Params.Threads,
+		base64.RawStdEncoding.EncodeToString(r.Salt), base64.RawStdEncoding.EncodeToString(keys))
+}
+
+// prepare normalizes a password as both ends must before hashing it.
+func prepare(password string) ([]byte, error) {
+	switch {
+	case password == "":
+		return nil, errors.New("password is empty")
+	case len(password) > maxPassword:
+		return nil, fmt.Errorf("password is longer than %d bytes", maxPassword)
+	}
+	prepared, err := precis.OpaqueString.Bytes([]byte(password))
+	if err != nil {
+		return nil, errors.New("password holds a character that is not allowed (control, unassigned, or not UTF-8)")
+	}
+	return prepared, nil
+}
+
+// kdf stretches a prepared password into 32 bytes.
+type kdf func(password, salt []byte, p Params) []byte
+
+func argon2id(password, salt []byte, p Params) []byte {
+	return argon2.IDKey(password, salt, p.Time, p.Memory, p.Threads, 32)
+}
+
+// Secret is what a login leaves behind, so that the client can log in again
+// without the password and without the Argon2id run. It is as good as the
+// password on the server it came from: keep it in memory only.
+type Secret struct {
+	params    Params
+	salt      []byte
+	clientKey [32]byte
+	serverKey [32]byte
+}
+
+// Format keeps the keys out of logs whatever the verb.
+func (Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, "login.Secret") }
+
+// newSecret derives the keys of RFC 5802, section 3, from the stretched
+// password.
+func newSecret(salted, salt []byte, p Params) *Secret {
+	return &Secret{
+		params:    p,
+		salt:      salt,
+		clientKey: mac(salted, "Client Key"),
+		serverKey: mac(salted, "Server Key"),
+	}
+}
+
+func (s *Secret) record() Record {
+	return Record{Params: s.params, Salt: s.salt, StoredKey: sha256.Sum256(s.clientKey[:]), ServerKey: s.serverKey}
+}
+
+// mac is HMAC-SHA-256.
+func mac(key []byte, message string) [32]byte {
+	h := hmac.New(sha256.New, key)
+	h.Write([]byte(message))
+	return [32]byte(h.Sum(nil))
+}
