@@ -145,13 +145,6 @@ func prepare(password string) ([]byte, error) {
 	return prepared, nil
 }
 
-// kdf stretches a prepared password into 32 bytes.
-type kdf func(password, salt []byte, p Params) []byte
-
-func argon2id(password, salt []byte, p Params) []byte {
-	return argon2.IDKey(password, salt, p.Time, p.Memory, p.Threads, 32)
-}
-
 // Secret is what a login leaves behind, so that the client can log in again
 // without the password and without the Argon2id run. It is as good as the
 // password on the server it came from: keep it in memory only.
