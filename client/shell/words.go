@@ -1,0 +1,242 @@
+package shell
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// A Word is one argument of a command, without its quotes.
+type Word struct {
+	Text       string
+	Quoted     []bool // per byte of Text: it was quoted, so a glob character there is literal
+	Start, End int    // byte range in the line, quotes included
+	Open       rune   // ' or " if that quote is still open at the end (only from SplitPartial), else 0
+}
+
+// HasGlob reports whether the word has a *, ? or [ that was not quoted.
+func (w Word) HasGlob() bool {
+	for i := range len(w.Text) {
+		if !w.Quoted[i] && strings.IndexByte("*?[", w.Text[i]) >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// A Cmd is one command of a line. A local command (!) has exactly two words, "!" and
+// everything after it, left as it was typed.
+type Cmd struct {
+	Words    []Word
+	Op       string // what follows: "" at the end of the line, or ";", "&&", "||", "&"
+	Tolerate bool   // it began with -, a failure does not end a script
+	Quiet    bool   // it began with @, a script does not echo it
+}
+
+// A SyntaxError says why a line cannot be split.
+type SyntaxError struct {
+	Col int // byte offset in the line, from 0
+	Msg string
+}
+
+func (e *SyntaxError) Error() string { return e.Msg }
+
+// Split takes a line apart as sh would: '...' is literal; in "..." a backslash escapes " and \;
+// elsewhere it escapes any character. The operators are ; && || & and a newline, which counts as ;.
+// A # where a command would begin starts a comment, a ! there makes the rest of the line one
+// local command. Nothing is expanded. The error is a *SyntaxError.
+func Split(line string) ([]Cmd, error) {
+	l := lexer{line: line}
+	var cmds []Cmd
+	before := "" // the operator in front of the command
+	for {
+		cmd, err := l.command()
+		if err != nil {
+			return nil, err
+		}
+		ends := cmd.Op == "" || cmd.Op == "\n"
+		switch {
+		case len(cmd.Words) > 0:
+			cmds = append(cmds, cmd)
+		case !ends:
+			return nil, &SyntaxError{l.pos - len(cmd.Op), "missing command before " + cmd.Op}
+		case before == "&&" || before == "||":
+			return nil, &SyntaxError{l.pos - len(cmd.Op), "missing command after " + before}
+		}
+		if cmd.Op == "" {
+			break
+		}
+		before = cmd.Op
+	}
+	for i := range cmds {
+		if cmds[i].Op == "\n" {
+			cmds[i].Op = ";"
+		}
+	}
+	return cmds, nil
+}
+
+// SplitPartial returns the words of the last command in line, which is the line up to the cursor.
+// The last of them is the one being typed; it is empty when the cursor stands after a blank or an
+// operator.
+func SplitPartial(line string) []Word {
+	l := lexer{line: line, partial: true}
+	for {
+		cmd, _ := l.command() // a partial lexer has no errors
+		if cmd.Op != "" {
+			continue
+		}
+		if n := len(cmd.Words); n == 0 || cmd.Words[n-1].End < len(line) {
+			cmd.Words = append(cmd.Words, Word{Start: len(line), End: len(line)})
+		}
+		return cmd.Words
+	}
+}
+
+// Quote returns s so that Split, and sh, read it as one word. A plain name stays as it is.
+func Quote(s string) string {
+	plain := s != "" && utf8.ValidString(s) && strings.IndexByte("-@!#~=", s[0]) < 0
+	for _, r := range s {
+		if r < utf8.RuneSelf {
+			plain = plain && (r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' ||
+				strings.ContainsRune("_-./:,+@%~=", r))
+		} else {
+			plain = plain && unicode.IsPrint(r)
+		}
+	}
+	if plain {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+type lexer struct {
+	line    string
+	pos     int
+	partial bool // for completion: nothing is an error
+}
+
+func isBlank(c byte) bool  { return c == ' ' || c == '\t' || c == '\r' }
+func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
+
+// at returns the byte n places ahead, or 0 behind the end.
+func (l *lexer) at(n int) byte {
+	if l.pos+n < len(l.line) {
+		return l.line[l.pos+n]
+	}
+	return 0
+}
+
+func (l *lexer) blanks() {
+	for isBlank(l.at(0)) {
+		l.pos++
+	}
+}
+
+// rest returns what is left up to the newline or the end and moves there.
+func (l *lexer) rest() string {
+	s, _, _ := strings.Cut(l.line[l.pos:], "\n")
+	l.pos += len(s)
+	return s
+}
+
+// command reads one command and the operator behind it, which is "\n" for a newline.
+func (l *lexer) command() (Cmd, error) {
+	var cmd Cmd
+	l.blanks()
+	if l.at(0) == '#' {
+		l.rest()
+	}
+	for {
+		next := l.at(1)
+		if l.at(0) == '-' && (isLetter(next) || next == '@' || next == '!') {
+			cmd.Tolerate = true
+		} else if l.at(0) == '@' && next != 0 && next != '\n' && !isBlank(next) {
+			cmd.Quiet = true
+		} else {
+			break
+		}
+		l.pos++
+	}
+	if l.at(0) == '!' {
+		cmd.Words = l.local()
+		cmd.Op = l.operator()
+		return cmd, nil
+	}
+	for {
+		l.blanks()
+		if cmd.Op = l.operator(); cmd.Op != "" || l.pos == len(l.line) {
+			return cmd, nil
+		}
+		w, err := l.word()
+		if err != nil {
+			return cmd, err
+		}
+		cmd.Words = append(cmd.Words, w)
+	}
+}
+
+// local reads a ! and the rest of the line.
+func (l *lexer) local() []Word {
+	bang := Word{Text: "!", Quoted: []bool{true}, Start: l.pos, End: l.pos + 1}
+	l.pos++
+	l.blanks()
+	start := l.pos
+	text := l.rest()
+	return []Word{bang, {Text: text, Quoted: slices.Repeat([]bool{true}, len(text)), Start: start, End: l.pos}}
+}
+
+// operator moves over the operator at the current place and returns it, or "".
+func (l *lexer) operator() string {
+	for _, op := range []string{"&&", "||", "&", ";", "\n"} {
+		if strings.HasPrefix(l.line[l.pos:], op) {
+			l.pos += len(op)
+			return op
+		}
+	}
+	return ""
+}
+
+// word reads one word; there is at least one byte of it.
+func (l *lexer) word() (Word, error) {
+	w := Word{Start: l.pos}
+	var text []byte
+	add := func(c byte, quoted bool) {
+		text = append(text, c)
+		w.Quoted = append(w.Quoted, quoted)
+	}
+	opened := 0 // where the open quote stands
+	for l.pos < len(l.line) {
+		c := l.line[l.pos]
+		if w.Open == 0 && (isBlank(c) || strings.IndexByte("&;\n", c) >= 0 || strings.HasPrefix(l.line[l.pos:], "||")) {
+			break
+		}
+		next := l.at(1)
+		switch {
+		case w.Open == 0 && (c == '\'' || c == '"'):
+			w.Open, opened = rune(c), l.pos
+		case w.Open != 0 && rune(c) == w.Open:
+			w.Open = 0
+		case c == '\\' && (w.Open == 0 || w.Open == '"' && (next == '"' || next == '\\')):
+			l.pos++
+			if l.pos < len(l.line) {
+				add(next, true)
+			} else if !l.partial {
+				return w, &SyntaxError{l.pos - 1, `missing character after \`}
+			} else {
+				l.pos--
+			}
+		case w.Open == 0 && strings.IndexByte("<>|", c) >= 0 && !l.partial:
+			return w, &SyntaxError{l.pos, "'" + string(c) + "' must be quoted"}
+		default:
+			add(c, w.Open != 0)
+		}
+		l.pos++
+	}
+	if w.Open != 0 && !l.partial {
+		return w, &SyntaxError{opened, "missing closing " + string(w.Open)}
+	}
+	w.Text, w.End = string(text), l.pos
+	return w, nil
+}
