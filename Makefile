@@ -1,0 +1,35 @@
+FUZZTIME ?= 20s
+TIMEOUT ?= 15m
+
+.PHONY: build test race lint fuzz cover bench demo clean
+
+build:
+	CGO_ENABLED=0 go build -trimpath -o bin/ferry ./client
+	CGO_ENABLED=0 go build -trimpath -o bin/ferryd ./server
+
+test:
+	go test -shuffle=on -timeout $(TIMEOUT) ./...
+
+race: # needs gcc
+	CGO_ENABLED=1 go test -race -shuffle=on -timeout $(TIMEOUT) ./...
+
+lint:
+	tools/lint.sh
+	go vet ./...
+	go tool -modfile=tools/go.mod staticcheck ./...
+
+fuzz: # every target for FUZZTIME
+	tools/fuzz.sh $(FUZZTIME)
+
+cover:
+	go test -timeout $(TIMEOUT) -coverpkg=./... -coverprofile=cover.out ./...
+	go tool cover -func=cover.out
+
+bench:
+	go test -run='^$$' -bench=. -benchmem ./...
+
+demo: build
+	tools/demo.sh
+
+clean:
+	rm -rf bin cover.out
