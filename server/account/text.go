@@ -1,0 +1,317 @@
+package account
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Errors that the verbs of Text return, wrapped with more words.
+var (
+	ErrExists   = errors.New("name in use")
+	ErrNotFound = errors.New("no such user")
+)
+
+// EditError says why an edit was refused. The file is as it was.
+type EditError struct {
+	Msg    string // never holds a credential
+	Advice string // what to do instead, may be ""
+}
+
+// Error returns the message.
+func (e *EditError) Error() string { return e.Msg }
+
+// Hint returns what to do instead, "" if that is plain.
+func (e *EditError) Hint() string { return e.Advice }
+
+// Text is a users.toml being edited. Its verbs splice the text, so that
+// comments, order and line endings stay as people wrote them, and keep beside
+// it what the text must decode to; finish compares the two.
+type Text struct {
+	file  string
+	text  []byte
+	was   *Set
+	want  map[string]any // what the text must decode to in the end
+	eol   string
+	lines *parser // of the text as it was, for messages
+}
+
+// newText begins an edit of a valid text; any other is an *Error.
+func newText(file string, text []byte) (*Text, error) {
+	p := &parser{file: file}
+	if err := p.decode(text); err != nil {
+		return nil, err
+	}
+	was, err := p.set()
+	if err != nil {
+		return nil, err
+	}
+	t := &Text{file: file, text: text, was: was, want: p.model, eol: "\n", lines: p}
+	if i := bytes.IndexByte(text, '\n'); i > 0 && text[i-1] == '\r' {
+		t.eol = "\r\n"
+	}
+	if t.want == nil {
+		t.want = map[string]any{}
+	}
+	return t, nil
+}
+
+// Accounts returns the accounts as they were before the edit.
+func (t *Text) Accounts() *Set { return t.was }
+
+// byHand refuses to touch what is written in a way the splice does not know.
+func (t *Text) byHand(why string, path ...string) error {
+	return &EditError{Msg: why, Advice: fmt.Sprintf("edit line %d of %s by hand", max(t.lines.line(path...), 1), t.file)}
+}
+
+// account returns the wanted table of an account, nil if there is none.
+func (t *Text) account(name string) map[string]any {
+	users, _ := t.want["users"].(map[string]any)
+	a, _ := users[name].(map[string]any)
+	return a
+}
+
+// Add appends an account without keys. The name may be refused (EditError)
+// or in use (ErrExists).
+func (t *Text) Add(name string) error {
+	if err := CheckName(name); err != nil {
+		return err
+	}
+	if t.account(name) != nil {
+		return ErrExists
+	}
+	if t.want["users"] == nil {
+		t.want["users"] = map[string]any{}
+	}
+	t.want["users"].(map[string]any)[name] = map[string]any{}
+	var gap string
+	if len(t.text) > 0 {
+		gap = t.eol
+		if t.text[len(t.text)-1] != '\n' {
+			gap += t.eol
+		}
+	}
+	heading := name
+	if strings.Contains(name, ".") {
+		heading = quote(name)
+	}
+	t.splice(len(t.text), len(t.text), gap+"[users."+heading+"]"+t.eol)
+	return nil
+}
+
+// Set gives a key the value that the text of the command-line option --key
+// means; "" removes the key. The account may be missing (ErrNotFound) and the
+// value refused (EditError).
+func (t *Text) Set(name, key, option string) error {
+	a := t.account(name)
+	k, known := keyNamed(key)
+	switch {
+	case a == nil:
+		return ErrNotFound
+	case !known:
+		return &EditError{Msg: fmt.Sprintf("unknown key %q", clip(key))}
+	case option == "":
+		return t.clear(name, key, a)
+	}
+	v, err := k.value(option)
+	if err != nil {
+		return err
+	}
+	value := render(v)
+	head, body, err := t.section(name)
+	if err != nil {
+		return err
+	}
+	old, found, err := t.pair(body, name, key)
+	switch {
+	case err != nil:
+		return err
+	case found && old.inner && !reflect.DeepEqual(a[key], v):
+		return t.byHand("the value of "+key+" has comments inside", "users", name, key)
+	case found && !reflect.DeepEqual(a[key], v):
+		t.splice(old.value, old.valueEnd, value)
+	case !found && a[key] != nil:
+		return t.byHand(key+" is written as a table", "users", name, key)
+	case !found:
+		last := head
+		if len(body) > 0 {
+			last = body[len(body)-1]
+		}
+		line := key + " = " + value + t.eol
+		if t.text[last.end-1] != '\n' {
+			line = t.eol + line
+		}
+		t.splice(last.end, last.end, line)
+	}
+	a[key] = v
+	return nil
+}
+
+// clear removes a key's lines. A comment at their end stays, as a line of its own.
+func (t *Text) clear(name, key string, a map[string]any) error {
+	if a[key] == nil {
+		return nil
+	}
+	_, body, err := t.section(name)
+	if err != nil {
+		return err
+	}
+	old, found, err := t.pair(body, name, key)
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return t.byHand(key+" is written as a table", "users", name, key)
+	case old.inner:
+		return t.byHand("the value of "+key+" has comments inside", "users", name, key)
+	}
+	end := old.end
+	if old.comment >= 0 {
+		end = old.comment
+	}
+	t.splice(old.start, end, "")
+	delete(a, key)
+	return nil
+}
+
+// Delete removes an account with all its keys and the comments among them.
+// Comments before and after it stay. The account may be missing (ErrNotFound).
+func (t *Text) Delete(name string) error {
+	if t.account(name) == nil {
+		return ErrNotFound
+	}
+	if _, _, err := t.section(name); err != nil {
+		return err
+	}
+	items, _ := scan(t.text)
+	for i := len(items) - 1; i >= 0; i-- {
+		if items[i].kind == pair || !begins(items[i].path, "users", name) {
+			continue
+		}
+		last := items[i]
+		for j := i + 1; j < len(items) && items[j].kind == pair; j++ {
+			last = items[j]
+		}
+		start, end := items[i].start, last.end
+		// Of the blank lines on both sides one is enough.
+		before := start > 0 && blankEnd(t.text[:start])
+		if rest := t.text[end:]; before && (len(rest) == 0 || rest[0] == '\n' || bytes.HasPrefix(rest, []byte("\r\n"))) {
+			start = len(bytes.TrimSuffix(bytes.TrimSuffix(t.text[:start], []byte("\n")), []byte("\r")))
+		}
+		t.splice(start, end, "")
+	}
+	users := t.want["users"].(map[string]any)
+	delete(users, name)
+	if len(users) == 0 && !slices.ContainsFunc(items, func(it item) bool { return it.kind == header && len(it.path) == 1 && it.path[0] == "users" }) {
+		delete(t.want, "users")
+	}
+	return nil
+}
+
+// blankEnd reports whether text ends in an empty line.
+func blankEnd(text []byte) bool {
+	return bytes.HasSuffix(text, []byte("\n\n")) || bytes.HasSuffix(text, []byte("\n\r\n"))
+}
+
+func begins(path []string, with ...string) bool {
+	return len(path) >= len(with) && slices.Equal(path[:len(with)], with)
+}
+
+// section finds the one [users.NAME] header and the pairs below it.
+func (t *Text) section(name string) (head item, body []item, err error) {
+	items, bad := scan(t.text)
+	if bad != nil {
+		return item{}, nil, t.byHand("the text cannot be edited safely", "users", name)
+	}
+	at := slices.IndexFunc(items, func(it item) bool {
+		return it.kind == header && slices.Equal(it.path, []string{"users", name})
+	})
+	if at < 0 {
+		return item{}, nil, t.byHand("the account is not written as a [users."+name+"] table", "users", name)
+	}
+	end := at + 1
+	for end < len(items) && items[end].kind == pair {
+		end++
+	}
+	return items[at], items[at+1 : end], nil
+}
+
+// pair finds the line of a key among the pairs of an account.
+func (t *Text) pair(body []item, name, key string) (old item, found bool, err error) {
+	for _, it := range body {
+		switch {
+		case !begins(it.path, "users", name, key):
+		case len(it.path) > 3:
+			return item{}, false, t.byHand(key+" is written as a dotted key", "users", name, key)
+		default:
+			return it, true, nil
+		}
+	}
+	return item{}, false, nil
+}
+
+func (t *Text) splice(from, to int, with string) {
+	t.text = slices.Concat(t.text[:from], []byte(with), t.text[to:])
+}
+
+// finish returns the edited text after making sure that it decodes to what
+// was wanted and is a valid users.toml.
+func (t *Text) finish() ([]byte, error) {
+	p := &parser{file: t.file}
+	refused := &EditError{Msg: "the edit would change something else", Advice: "edit " + t.file + " by hand"}
+	if err := p.decode(t.text); err != nil {
+		refused.Msg = "the edit would break the file"
+		return nil, refused
+	}
+	if p.model == nil {
+		p.model = map[string]any{}
+	}
+	if !reflect.DeepEqual(p.model, t.want) {
+		return nil, refused
+	}
+	_, err := p.set()
+	var e *Error
+	if errors.As(err, &e) {
+		return nil, &EditError{Msg: e.Msg, Advice: e.Advice}
+	}
+	return t.text, err
+}
+
+// render writes a value as TOML on one line.
+func render(v any) string {
+	switch v := v.(type) {
+	case string:
+		return quote(v)
+	case []any:
+		parts := make([]string, len(v))
+		for i := range v {
+			parts[i] = render(v[i])
+		}
+		return "[" + strings.Join(parts, ", ") + "]"
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+// quote writes a TOML basic string (TOML 1.0 section "String").
+func quote(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r < ' ' || r == 0x7f:
+			b.WriteString(`\u` + strconv.FormatInt(0x10000+int64(r), 16)[1:])
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
