@@ -39,6 +39,12 @@ func edit(o ops, path string, change func(*Text) error) error {
 		return fmt.Errorf("lock: %w", err)
 	}
 	defer lock.Close()
+	if dir, err := os.Stat(filepath.Dir(path)); err == nil && os.Geteuid() == 0 {
+		// Made by root, it must not shut out the owner of the directory. A
+		// failure shows when that owner edits.
+		st := dir.Sys().(*syscall.Stat_t)
+		os.Lchown(path+".lock", int(st.Uid), int(st.Gid))
+	}
 
 	old, mark, err := read(o, path)
 	missing := errors.Is(err, fs.ErrNotExist)
