@@ -74,7 +74,7 @@ func (c *Client) Final(serverFirst string) (string, error) {
 		return "", errors.New("login: final message was already made")
 	}
 	c.asked = true
-	if err := c.binding.check(); err != nil {
+	if err := c.mechanism.bound(c.binding); err != nil {
 		return "", err
 	}
 	nonce, salt, p, err := c.parseFirst(serverFirst)

@@ -82,10 +82,11 @@ type mechanism struct {
 	derive func(password, salt []byte, p Params) []byte // 32 bytes
 	costs  func(p Params) string                        // the attributes after the salt
 	parse  func(costs string) (Params, error)           // the inverse, within the client's bounds
+	bound  func(b Binding) error                        // refuses a channel binding that will not do
 }
 
 func argon2idMechanism() mechanism {
-	return mechanism{derive: argon2id, costs: formatCosts, parse: parseCosts}
+	return mechanism{derive: argon2id, costs: formatCosts, parse: parseCosts, bound: Binding.check}
 }
 
 func argon2id(password, salt []byte, p Params) []byte {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/text/secure/precis"
@@ -137,10 +138,12 @@ func prepare(password string) ([]byte, error) {
 		return nil, errors.New("password is empty")
 	case len(password) > maxPassword:
 		return nil, fmt.Errorf("password is longer than %d bytes", maxPassword)
+	case !utf8.ValidString(password): // the profile would make one character of all invalid bytes
+		return nil, errors.New("password is not UTF-8")
 	}
 	prepared, err := precis.OpaqueString.Bytes([]byte(password))
 	if err != nil {
-		return nil, errors.New("password holds a character that is not allowed (control, unassigned, or not UTF-8)")
+		return nil, errors.New("password holds a character that is not allowed (control or unassigned)")
 	}
 	return prepared, nil
 }

@@ -30,11 +30,11 @@ func (f Fake) Record(user string) Record {
 // Server is the server's half of one login: First, then Final, once each. A
 // further try needs a new Server.
 type Server struct {
-	costs   func(Params) string
-	binding Binding
-	lookup  func(user string) (Record, bool)
-	fake    Fake
-	nonce   string // ours; the whole nonce once First succeeded
+	mechanism mechanism
+	binding   Binding
+	lookup    func(user string) (Record, bool)
+	fake      Fake
+	nonce     string // ours; the whole nonce once First succeeded
 
 	asked  bool // First was called
 	user   string
@@ -52,7 +52,7 @@ func NewServer(b Binding, lookup func(user string) (Record, bool), f Fake) *Serv
 }
 
 func newServer(nonce string, b Binding, lookup func(user string) (Record, bool), f Fake, m mechanism) *Server {
-	return &Server{costs: m.costs, binding: b, lookup: lookup, fake: f, nonce: nonce}
+	return &Server{mechanism: m, binding: b, lookup: lookup, fake: f, nonce: nonce}
 }
 
 // First answers the client's first message with the challenge. An error says
@@ -63,7 +63,7 @@ func (s *Server) First(clientFirst string) (string, error) {
 		return "", errors.New("login: challenge was already made")
 	}
 	s.asked = true
-	if err := s.binding.check(); err != nil {
+	if err := s.mechanism.bound(s.binding); err != nil {
 		return "", err
 	}
 	bare, ok := strings.CutPrefix(clientFirst, s.binding.GS2)
@@ -86,7 +86,7 @@ func (s *Server) First(clientFirst string) (string, error) {
 	}
 	s.user, s.bare, s.record, s.known = user, bare, record, known
 	s.nonce = nonce + s.nonce
-	s.first = "r=" + s.nonce + ",s=" + encode(record.Salt) + "," + s.costs(record.Params)
+	s.first = "r=" + s.nonce + ",s=" + encode(record.Salt) + "," + s.mechanism.costs(record.Params)
 	return s.first, nil
 }
 
