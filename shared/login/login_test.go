@@ -195,6 +195,15 @@ func TestTLSBinding(t *testing.T) {
 	}
 }
 
+func TestPlainBinding(t *testing.T) {
+	mine, theirs := []byte("client nonce 16B"), []byte("server nonce 16B")
+	b := PlainBinding(mine, theirs)
+	mine[0] = 'X'
+	if b.GS2 != "p=ferry-plain,," || string(b.Data) != "client nonce 16Bserver nonce 16B" {
+		t.Errorf("%q %q", b.GS2, b.Data)
+	}
+}
+
 // TestInteropServer logs our client in to an independent server, over a real
 // TLS binding; the server does not care how the keys were derived, so Argon2id
 // keys serve, too.
@@ -443,8 +452,10 @@ func TestUnknownUserNeverIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.record = f.record // as if a password for the fake record were known
-	proof, err := c.Final(strings.Replace(challenge, encode(fake.Record("ghost").Salt), encode(f.record.Salt), 1))
+	// As if the fake record were that of a password the client knows.
+	s.record = f.record
+	s.first = strings.Replace(challenge, encode(fake.Record("ghost").Salt), encode(f.record.Salt), 1)
+	proof, err := c.Final(s.first)
 	if err != nil {
 		t.Fatal(err)
 	}
