@@ -5,7 +5,10 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
+	"syscall"
 	"time"
+	"unsafe"
 )
 
 // chunk is what one read brought: bytes, or why there are no more.
@@ -21,7 +24,7 @@ var (
 )
 
 // conn is one forwarded connection: two readers and two writers. side[dir] is where the bytes of dir come from.
-// Proxy.mu guards side's deadlines and everything that changes.
+// Proxy.mu guards everything that changes.
 type conn struct {
 	p        *Proxy
 	side     [2]*net.TCPConn
@@ -50,38 +53,94 @@ func (c *conn) cut(how How) {
 	}
 	c.how = how
 	close(c.stop)
-	for _, s := range c.side {
-		switch how {
-		case FIN:
+	c.settle(c.side[:]...)
+}
+
+// settle puts sockets into the state that the connection is in. The caller holds Proxy.mu.
+func (c *conn) settle(sockets ...*net.TCPConn) {
+	for _, s := range sockets {
+		switch {
+		case s == nil: // not dialed yet
+		case !c.isCut() && c.p.paused:
+			s.SetWriteDeadline(past)
+		case !c.isCut():
+			s.SetWriteDeadline(time.Time{})
+		case c.how == FIN:
 			s.CloseWrite()
-		case RST:
+		case c.how == RST:
 			s.SetLinger(0)
 			s.Close()
-		case Silence:
+		case c.how == Silence:
 			s.SetDeadline(past)
 		}
+	}
+}
+
+// cutAsPlanned is cut for the plan. The caller holds Proxy.mu.
+func (c *conn) cutAsPlanned() {
+	if !c.isCut() {
+		c.cut(c.plan.how)
+		close(c.plan.fired)
 	}
 }
 
 // close resets both sides. The caller holds Proxy.mu.
 func (c *conn) close() {
 	for _, s := range c.side {
-		s.SetLinger(0)
-		s.Close()
+		if s != nil {
+			s.SetLinger(0)
+			s.Close()
+		}
 	}
 }
 
-// applyPause lets writes fail while the proxy is paused. The caller holds Proxy.mu.
-func (c *conn) applyPause() {
-	if c.isCut() {
+// serve forwards until there is nothing more to forward.
+func (c *conn) serve() {
+	if !c.waitGate() {
 		return
 	}
-	var deadline time.Time
-	if c.p.paused {
-		deadline = past
+	c.p.mu.Lock()
+	target := c.p.target
+	c.p.mu.Unlock()
+	server, err := new(net.Dialer).DialContext(c.p.ctx, "tcp", target)
+
+	c.p.mu.Lock()
+	if err != nil {
+		c.cut(RST)
+		c.p.mu.Unlock()
+		return
 	}
+	c.side[Down] = server.(*net.TCPConn)
+	c.settle(c.side[Down])
+	if c.plan != nil && c.plan.n <= 0 {
+		c.cutAsPlanned()
+	}
+	c.p.mu.Unlock()
+
+	var pumps sync.WaitGroup
+	for _, dir := range []Direction{Up, Down} {
+		ch := make(chan chunk, queued)
+		pumps.Go(func() { c.read(dir, ch) })
+		pumps.Go(func() { c.write(dir, ch) })
+	}
+	pumps.Wait()
+}
+
+// end closes what serve has left open, for silent sockets not before Release or Close.
+func (c *conn) end() {
+	if c.isCut() && c.how == Silence {
+		select {
+		case <-c.released:
+		case <-c.p.ctx.Done():
+		}
+	}
+	c.p.mu.Lock()
+	defer c.p.mu.Unlock()
+	delete(c.p.conns, c)
 	for _, s := range c.side {
-		s.SetWriteDeadline(deadline)
+		if s != nil {
+			s.Close()
+		}
 	}
 }
 
@@ -150,6 +209,9 @@ func (c *conn) write(dir Direction, ch <-chan chunk) {
 	if readErr == io.EOF {
 		return
 	}
+	if readErr != nil {
+		c.flush(dir)
+	}
 	if writeErr != nil {
 		select {
 		case <-c.done[1-dir]:
@@ -217,8 +279,31 @@ func (c *conn) count(dir Direction, n int) {
 	defer c.p.mu.Unlock()
 	c.sent[dir] += int64(n)
 	c.p.total[dir] += int64(n)
-	if c.plan != nil && c.plan.dir == dir && c.sent[dir] == c.plan.n && !c.isCut() {
-		c.cut(c.plan.how)
-		close(c.plan.fired)
+	if c.plan == nil || c.plan.dir != dir || c.sent[dir] < c.plan.n {
+		return
+	}
+	if c.plan.how == RST {
+		c.p.mu.Unlock()
+		c.flush(dir)
+		c.p.mu.Lock()
+	}
+	c.cutAsPlanned()
+}
+
+// flush waits until the receiver's kernel has acknowledged everything: a reset discards what it has not.
+func (c *conn) flush(dir Direction) {
+	raw, err := c.side[1-dir].SyscallConn()
+	if err != nil {
+		return
+	}
+	for end := time.Now().Add(flushTime); time.Now().Before(end) && !c.isCut() && c.p.ctx.Err() == nil; c.wait(time.Millisecond) {
+		var unacknowledged int32
+		var errno syscall.Errno
+		err := raw.Control(func(fd uintptr) {
+			_, _, errno = syscall.Syscall(syscall.SYS_IOCTL, fd, syscall.TIOCOUTQ, uintptr(unsafe.Pointer(&unacknowledged)))
+		})
+		if err != nil || errno != 0 || unacknowledged == 0 {
+			return
+		}
 	}
 }

@@ -2,9 +2,10 @@
 //
 // A cut "after byte n" of a direction means: exactly n bytes of that direction have been written to the receiver's
 // socket, byte n+1 never is, and from then on nothing is forwarded in the other direction either. The cut does not
-// wait for byte n+1 to show up. With n = 0 it comes as soon as both sides are connected. Two limits are those of TCP
-// itself: after [RST] the receiver may lose the end of what was sent if its own receive buffer was full, and how much
-// the other direction had carried by then is not fixed (see [Proxy.Stats]).
+// wait for byte n+1 to show up. With n = 0 it comes as soon as both sides are connected; a reset that early can make the
+// client's connect itself fail. A planned reset waits until the receiver's kernel has all n bytes, because it would
+// otherwise destroy those still on their way: for 5 s at most, if the receiver does not read. How much the other
+// direction has carried by the time of the cut is not fixed (see [Proxy.Stats]).
 package faultproxy
 
 import (
@@ -37,6 +38,7 @@ const (
 const (
 	chunkSize = 32 << 10
 	queued    = 256 // chunks held per direction, so that latency delays bytes without throttling them
+	flushTime = 5 * time.Second
 )
 
 type plan struct {
@@ -69,10 +71,10 @@ type Proxy struct {
 // Stats counts since Start. Bytes are counted when they have been written to the receiver's socket.
 type Stats struct {
 	Accepted int   // connections accepted, also those whose target could not be reached
-	Open     int   // connections between both sides now, silent ones included
+	Open     int   // connections that have not ended, silent ones included
 	Up, Down int64 // bytes of all connections
 
-	ConnUp, ConnDown int64 // bytes of the connection that reached the target last
+	ConnUp, ConnDown int64 // bytes of the connection accepted last
 }
 
 // Start listens on a free loopback port and forwards every connection to target, a host:port.
@@ -121,7 +123,7 @@ func (p *Proxy) Cut(dir Direction, n int64, how How) <-chan struct{} {
 	return fired
 }
 
-// CutNow cuts every connection that has reached the target. When it returns, nothing more is forwarded on them.
+// CutNow cuts every accepted connection, without waiting for anything. When it returns, nothing more is forwarded on them.
 // A connection is cut once: one that is silent stays so until Release.
 func (p *Proxy) CutNow(how How) {
 	p.mu.Lock()
@@ -164,7 +166,9 @@ func (p *Proxy) setPaused(paused bool) {
 		close(p.gate)
 	}
 	for c := range p.conns {
-		c.applyPause()
+		if !c.isCut() {
+			c.settle(c.side[:]...)
+		}
 	}
 }
 
@@ -207,64 +211,25 @@ func (p *Proxy) accept() {
 			time.Sleep(time.Millisecond)
 			continue
 		}
-		p.mu.Lock()
-		p.accepted++
-		var pl *plan
-		if len(p.plans) > 0 {
-			pl, p.plans = &p.plans[0], p.plans[1:]
-		}
-		p.mu.Unlock()
-		p.wg.Go(func() { p.serve(client.(*net.TCPConn), pl) })
+		c := p.newConn(client.(*net.TCPConn))
+		p.wg.Go(func() {
+			c.serve()
+			c.end()
+		})
 	}
 }
 
-// serve forwards one connection until it has ended.
-func (p *Proxy) serve(client *net.TCPConn, pl *plan) {
-	c := &conn{p: p, plan: pl, stop: make(chan struct{}), released: make(chan struct{})}
+func (p *Proxy) newConn(client *net.TCPConn) *conn {
+	c := &conn{p: p, stop: make(chan struct{}), released: make(chan struct{})}
 	c.done = [2]chan struct{}{make(chan struct{}), make(chan struct{})}
 	c.side[Up] = client
-	defer client.Close()
-	if !c.waitGate() {
-		return
-	}
 	p.mu.Lock()
-	target := p.target
-	p.mu.Unlock()
-	server, err := new(net.Dialer).DialContext(p.ctx, "tcp", target)
-	if err != nil {
-		client.SetLinger(0)
-		return
-	}
-	c.side[Down] = server.(*net.TCPConn)
-	defer server.Close()
-
-	p.mu.Lock()
-	if p.ctx.Err() != nil {
-		p.mu.Unlock()
-		return
+	defer p.mu.Unlock()
+	p.accepted++
+	if len(p.plans) > 0 {
+		c.plan, p.plans = &p.plans[0], p.plans[1:]
 	}
 	p.conns[c], p.newest = true, c
-	c.applyPause()
-	if pl != nil && pl.n <= 0 {
-		c.cut(pl.how)
-		close(pl.fired)
-	}
-	p.mu.Unlock()
-
-	var pumps sync.WaitGroup
-	for _, dir := range []Direction{Up, Down} {
-		ch := make(chan chunk, queued)
-		pumps.Go(func() { c.read(dir, ch) })
-		pumps.Go(func() { c.write(dir, ch) })
-	}
-	pumps.Wait()
-	if c.isCut() && c.how == Silence {
-		select {
-		case <-c.released:
-		case <-p.ctx.Done():
-		}
-	}
-	p.mu.Lock()
-	delete(p.conns, c)
-	p.mu.Unlock()
+	c.settle(client)
+	return c
 }
