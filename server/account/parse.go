@@ -76,7 +76,11 @@ func (p *parser) decode(text []byte) error {
 	var syntax toml.ParseError
 	switch {
 	case errors.As(err, &syntax):
-		return p.errorf(syntax.Position.Line, "", "%s", discreet(syntax))
+		line := syntax.Position.Line
+		if bad != nil {
+			line = min(line, bad.line) // the library is one line late at a line's end
+		}
+		return p.errorf(line, "", "%s", discreet(syntax))
 	case err != nil:
 		return p.errorf(0, "", "not TOML")
 	case bad != nil:

@@ -84,6 +84,9 @@ func (t *Text) Add(name string) error {
 	if t.account(name) != nil {
 		return ErrExists
 	}
+	if slices.ContainsFunc(t.lines.items, func(it item) bool { return it.kind == pair && slices.Equal(it.path, []string{"users"}) }) {
+		return t.byHand("users is written as an inline table", "users")
+	}
 	if t.want["users"] == nil {
 		t.want["users"] = map[string]any{}
 	}
@@ -135,7 +138,7 @@ func (t *Text) Set(name, key, option string) error {
 	case found && !reflect.DeepEqual(a[key], v):
 		t.splice(old.value, old.valueEnd, value)
 	case !found && a[key] != nil:
-		return t.byHand(key+" is written as a table", "users", name, key)
+		return t.byHand(key+" is not in the account's table", "users", name, key)
 	case !found:
 		last := head
 		if len(body) > 0 {
@@ -165,7 +168,7 @@ func (t *Text) clear(name, key string, a map[string]any) error {
 	case err != nil:
 		return err
 	case !found:
-		return t.byHand(key+" is written as a table", "users", name, key)
+		return t.byHand(key+" is not in the account's table", "users", name, key)
 	case old.inner:
 		return t.byHand("the value of "+key+" has comments inside", "users", name, key)
 	}

@@ -1,0 +1,469 @@
+package account
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// handmade is a file as people write it.
+const handmade = `# Our server.
+
+[defaults] # all
+rights = [ 'list' , "read" ]   # odd spacing
+
+# Alice, the boss.
+[users.alice] # since 2019
+  auth    =   "` + record + `" # keep
+home = 'a'
+# end of alice
+
+[ users . "j.doe" ]
+locked = """
+[users.alice]
+home = "x"
+""" # not a header
+rights = ["list", # look
+  "read"]
+
+# Bob comes last
+[users.'bob']
+home="b"	# tab`
+
+// write makes a users.toml in a fresh directory.
+func write(t testing.TB, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "users.toml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func content(t testing.TB, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// verb is one edit of the tables below.
+type verb func(t *Text) error
+
+func set(name, key, option string) verb {
+	return func(t *Text) error { return t.Set(name, key, option) }
+}
+
+func del(name string) verb { return func(t *Text) error { return t.Delete(name) } }
+
+func add(name string) verb { return func(t *Text) error { return t.Add(name) } }
+
+// Outside the touched lines every byte stays, in files of both line endings.
+func TestEdit(t *testing.T) {
+	handmade := strings.Replace(handmade, "locked = \"\"\"\n[users.alice]\nhome = \"x\"\n\"\"\" # not a header\n", "locked = \"\"\"\\\n[users.alice] \\\nhome = 'x' \\\n\"\"\" # not a header\n", 1)
+	for _, tt := range []struct {
+		name     string
+		do       verb
+		old, new string // what is replaced in handmade
+	}{
+		{"change a value", set("alice", "home", "al/ice"), "home = 'a'", `home = "al/ice"`},
+		{"keep a trailing comment", set("bob", "home", "bo"), `home="b"	# tab`, `home="bo"	# tab`},
+		{"change the odd spacing's value only", set("alice", "auth", strings.Replace(record, "t=3", "t=4", 1)), "t=3", "t=4"},
+		{"same value", set("alice", "home", "a"), "", ""},
+		{"insert a key", set("alice", "locked", `say "no" \ é`), "home = 'a'\n", "home = 'a'\n" + `locked = "say \"no\" \\ é"` + "\n"},
+		{"insert after the last line", set("bob", "rights", "read, *"), "\t# tab", "\t# tab\nrights = [\"read\", \"*\"]\n"},
+		{"insert none", set("alice", "rights", "none"), "home = 'a'\n", "home = 'a'\nrights = []\n"},
+		{"clear", set("alice", "home", ""), "home = 'a'\n", ""},
+		{"clear, the comment stays", set("bob", "home", ""), `home="b"	# tab`, "# tab"},
+		{"clear several lines", set("j.doe", "locked", ""), "locked = \"\"\"\\\n[users.alice] \\\nhome = 'x' \\\n\"\"\" # not", "# not"},
+		{"replace several lines", set("j.doe", "locked", "x"), "\"\"\"\\\n[users.alice] \\\nhome = 'x' \\\n\"\"\"", `"x"`},
+		{"clear what is not there", set("alice", "locked", ""), "", ""},
+		{"add", add("zoe"), "# tab", "# tab\n\n[users.zoe]\n"},
+		{"add a dotted name", add("z.o.e"), "# tab", "# tab\n\n[users.\"z.o.e\"]\n"},
+		{"delete the first", del("alice"), "[users.alice] # since 2019\n  auth    =   \"" + record + "\" # keep\nhome = 'a'\n", ""},
+		{"delete the last", del("bob"), "[users.'bob']\nhome=\"b\"	# tab", ""},
+	} {
+		for _, eol := range []string{"\n", "\r\n"} {
+			crlf := func(s string) string { return strings.ReplaceAll(s, "\n", eol) }
+			path := write(t, crlf(handmade))
+			if err := Edit(path, tt.do); err != nil {
+				t.Errorf("%s (%q): %v", tt.name, eol, err)
+				continue
+			}
+			want := crlf(strings.Replace(handmade, tt.old, tt.new, 1))
+			if tt.old == "" {
+				want = crlf(handmade)
+			}
+			if got := content(t, path); got != want {
+				t.Errorf("%s (%q):\n got %q\nwant %q", tt.name, eol, got, want)
+			}
+		}
+	}
+}
+
+// What was added and deleted again leaves no trace.
+func TestAddDelete(t *testing.T) {
+	for _, text := range []string{"", "# x\n", strings.TrimSuffix(handmadeValid(), "\n") + "\n", "[users.a]\r\n"} {
+		path := write(t, text)
+		if err := Edit(path, add("new")); err != nil {
+			t.Fatal(err)
+		}
+		if err := Edit(path, func(t *Text) error {
+			return errors.Join(t.Set("new", "home", "n"), t.Set("new", "locked", "x"), t.Delete("new"))
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if got := content(t, path); got != text {
+			t.Errorf("got %q, want %q", got, text)
+		}
+	}
+}
+
+// handmadeValid is handmade with a reason on one line.
+func handmadeValid() string {
+	return strings.Replace(handmade, "locked = \"\"\"\n[users.alice]\nhome = \"x\"\n\"\"\"", "locked = '[users.alice]'", 1)
+}
+
+// A refused edit says what to do, and the file keeps its bytes and its inode.
+func TestEditRefused(t *testing.T) {
+	for _, tt := range []struct {
+		name, text string
+		do         verb
+		want, hint string
+	}{
+		{"add twice", "[users.a]\n", add("a"), "name in use", ""},
+		{"set nobody", "[users.a]\n", set("b", "home", "x"), "no such user", ""},
+		{"delete nobody", "[users.a]\n", del("b"), "no such user", ""},
+		{"bad name", "", add("A b"), `bad account name "A b"`, nameHint},
+		{"bad value", "[users.a]\n", set("a", "home", "../x"), `home: must not contain ".."`, `in the file it looks like: home = "alice"`},
+		{"unknown key", "[users.a]\n", set("a", "hone", "x"), `unknown key "hone"`, ""},
+		{"newline in a reason", "[users.a]\n", set("a", "locked", "x\n[users.b]"), "locked: holds a control character", `in the file it looks like: locked = "left in May"`},
+		{"nested homes", "[users.a]\n[users.b]\n", set("b", "home", "a/b"), `b: home "a/b" lies inside the home of a (line 1)`, "give each account a home of its own"},
+		{"broken file", "[users.a]\nhome = 'x'\nlockd = 1\n", set("a", "home", "y"), `PATH:3: a: unknown key "lockd"`, "known keys: auth, home, rights, locked"},
+		{"inline account", "[users.a]\n[users]\nb = { home = 'x' }\n", set("b", "home", "y"), "the account is not written as a [users.b] table", "edit line 3 of PATH by hand"},
+		{"inline account deleted", "# x\nusers.b = { home = 'x' }\n", del("b"), "the account is not written as a [users.b] table", "edit line 2 of PATH by hand"},
+		{"dotted account", "users.b.home = 'x'\n", set("b", "locked", "y"), "the account is not written as a [users.b] table", "edit line 1 of PATH by hand"},
+		{"add to inline users", "users = { b = { home = 'x' } }\n", add("a"), "users is written as an inline table", "edit line 1 of PATH by hand"},
+		{"two places", "[users.a]\n[users]\na.home = 'x'\n", set("a", "home", "y"), "home is not in the account's table", "edit line 3 of PATH by hand"},
+		{"comments in a value", "[users.a]\nrights = [ # x\n]\n", set("a", "rights", "read"), "the value of rights has comments inside", "edit line 2 of PATH by hand"},
+		{"comments in a cleared value", "[users.a]\nrights = [ # x\n]\n", set("a", "rights", ""), "the value of rights has comments inside", "edit line 2 of PATH by hand"},
+	} {
+		path := write(t, tt.text)
+		before, _ := os.Stat(path)
+		err := Edit(path, tt.do)
+		if err == nil {
+			t.Errorf("%s: not refused: %q", tt.name, content(t, path))
+			continue
+		}
+		var h interface{ Hint() string }
+		hint := ""
+		if errors.As(err, &h) {
+			hint = h.Hint()
+		}
+		if got := strings.ReplaceAll(err.Error(), path, "PATH"); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+		if got := strings.ReplaceAll(hint, path, "PATH"); got != tt.hint {
+			t.Errorf("%s: got hint %q, want %q", tt.name, got, tt.hint)
+		}
+		if after, _ := os.Stat(path); !os.SameFile(before, after) || content(t, path) != tt.text {
+			t.Errorf("%s: the file was touched", tt.name)
+		}
+	}
+}
+
+// The replaced file keeps its mode, and the one before it is the backup.
+func TestEditFiles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "users.toml")
+	if err := Edit(path, add("a")); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
+		t.Errorf("a new file is %v, %v", info.Mode(), err)
+	}
+	if err := os.Chmod(path, 0o400); err != nil {
+		t.Fatal(err)
+	}
+	first := content(t, path)
+	if err := Edit(path, add("b")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{path, path + ".bak"} {
+		if info, err := os.Stat(name); err != nil || info.Mode() != 0o400 {
+			t.Errorf("%s: %v, %v", name, info.Mode(), err)
+		}
+	}
+	if got := content(t, path+".bak"); got != first {
+		t.Errorf("the backup is %q, want %q", got, first)
+	}
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(entries) != 3 { // the file, its backup, the lock
+		t.Errorf("got %v, %v", entries, err)
+	}
+}
+
+// A file that another program changed after it was read is not overwritten.
+func TestEditChangedOnDisk(t *testing.T) {
+	const by = "[users.by-hand]\n"
+	for _, old := range []string{"[users.a]\n", ""} {
+		path := write(t, old)
+		if old == "" {
+			os.Remove(path)
+		}
+		err := Edit(path, func(text *Text) error {
+			if err := os.WriteFile(path, []byte(by), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return text.Add("b")
+		})
+		if err == nil || !strings.HasSuffix(err.Error(), "changed on disk meanwhile") {
+			t.Errorf("got %v", err)
+		}
+		if got := content(t, path); got != by {
+			t.Errorf("got %q", got)
+		}
+	}
+}
+
+// Twenty editors with lock handles of their own lose nothing.
+func TestEditParallel(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "users.toml")
+	var wg sync.WaitGroup
+	for i := range 20 {
+		wg.Go(func() {
+			if err := Edit(path, add(fmt.Sprintf("u%d", i))); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if s, err := Load(path); err != nil || s.Len() != 20 {
+		t.Errorf("got %v, %v", s, err)
+	}
+}
+
+// TestMain lets the test binary stand in for an editing process.
+func TestMain(m *testing.M) {
+	if path := os.Getenv("ACCOUNT_TEST_EDIT"); path != "" {
+		for i := 0; ; i++ {
+			err := Edit(path, func(t *Text) error {
+				t.Delete("k")
+				return errors.Join(t.Add("k"), t.Set("k", "locked", strings.Repeat("x", i%200+1)))
+			})
+			if err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			fmt.Println("edited")
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// kill -9 at any moment leaves a whole file and no lock behind.
+func TestEditKilled(t *testing.T) {
+	path := write(t, handmadeValid())
+	for range 10 {
+		c := exec.Command(os.Args[0])
+		c.Env = append(os.Environ(), "ACCOUNT_TEST_EDIT="+path)
+		out, err := c.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		out.Read(make([]byte, 1)) // it is in the middle of its edits now
+		c.Process.Kill()
+		c.Wait()
+		s, err := Load(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := s.Lookup("bob"); !ok {
+			t.Fatal("bob is gone")
+		}
+	}
+	if err := Edit(path, add("after")); err != nil {
+		t.Error(err)
+	}
+}
+
+// faulty returns operations of which the nth fails with err, and the count.
+func faulty(n int, err error) (o ops, count *int) {
+	real, count := realOps(), new(int)
+	fails := func() bool {
+		*count++
+		return *count == n
+	}
+	o = ops{
+		open: func(name string, flag int, perm fs.FileMode) (*os.File, error) {
+			if fails() {
+				return nil, err
+			}
+			return real.open(name, flag, perm)
+		},
+		read: func(f *os.File) ([]byte, error) {
+			if fails() {
+				return nil, err
+			}
+			return real.read(f)
+		},
+		write: func(f *os.File, p []byte) (int, error) {
+			if fails() {
+				half, _ := real.write(f, p[:len(p)/2])
+				return half, err
+			}
+			return real.write(f, p)
+		},
+		chmod: func(f *os.File, mode fs.FileMode) error {
+			if fails() {
+				return err
+			}
+			return real.chmod(f, mode)
+		},
+		chown: func(f *os.File, uid, gid int) error {
+			if fails() {
+				return err
+			}
+			return real.chown(f, uid, gid)
+		},
+		sync: func(f *os.File) error {
+			if fails() {
+				return err
+			}
+			return real.sync(f)
+		},
+		close: func(f *os.File) error {
+			failed := fails()
+			if cerr := real.close(f); !failed {
+				return cerr
+			}
+			return err
+		},
+		rename: func(from, to string) error {
+			if fails() {
+				return err
+			}
+			return real.rename(from, to)
+		},
+		remove: func(name string) error {
+			if fails() {
+				return err
+			}
+			return real.remove(name)
+		},
+	}
+	return o, count
+}
+
+// Whichever file operation fails, the file is the old or the new one, the
+// caller is told unless it is the new one, and the next edit works.
+func TestEditFaults(t *testing.T) {
+	old := handmadeValid()
+	want := old + "\n\n[users.new]\n"
+	o, total := faulty(0, nil)
+	if err := edit(o, write(t, old), add("new")); err != nil {
+		t.Fatal(err)
+	}
+	if *total < 20 {
+		t.Fatalf("only %d operations", *total)
+	}
+	kept := 0
+	for n := 1; n <= *total; n++ {
+		path := write(t, old)
+		o, _ := faulty(n, syscall.ENOSPC)
+		err := edit(o, path, add("new"))
+		got := content(t, path)
+		switch {
+		case got != old && got != want:
+			t.Errorf("operation %d: the file is half: %q", n, got)
+		case err == nil && got != want:
+			t.Errorf("operation %d: acknowledged and not done", n)
+		case got == old:
+			kept++
+		}
+		if err := Edit(path, set("bob", "locked", "x")); err != nil {
+			t.Errorf("operation %d: the next edit: %v", n, err)
+		}
+	}
+	if kept < *total/2 {
+		t.Errorf("only %d of %d faults kept the old file", kept, *total)
+	}
+}
+
+// Whatever the file looks like, an edit changes its one account or is refused.
+func FuzzEdit(f *testing.F) {
+	for _, text := range []string{
+		handmadeValid(), "users.a = {}\n", "users = { a = {} }", "[users]\na.home = 'x'\n[users.b]\n",
+		"[[x]]\n", "[users.a]\nrights = [\n'read', # c\n]\r\n[users.b]", "\ufeff[users.a]", "[users.a.b]\n[users.a]\n",
+		"[users.\"\\u0061\"]\nhome = 'q'\n", "[users.a]\nlocked = ''''x'''''\n", "[users.a]\nlocked = \"\"\"x\\\"\"\"\"\n# [users.b]\n",
+	} {
+		f.Add([]byte(text), uint8(0), "a", "home", "x/y")
+		f.Add([]byte(text), uint8(1), "bob", "locked", "a\"b\\ # c")
+		f.Add([]byte(text), uint8(2), "a", "rights", "")
+		f.Add([]byte(text), uint8(1), "j.doe", "rights", "read,none")
+	}
+	f.Fuzz(func(t *testing.T, text []byte, which uint8, name, key, option string) {
+		edit, err := newText("u", text)
+		if err != nil {
+			return
+		}
+		do := []verb{add(name), set(name, key, option), del(name)}[which%3]
+		if do(edit) != nil {
+			return
+		}
+		result, err := edit.finish()
+		if err != nil {
+			return
+		}
+		after, err := Parse("u", result)
+		if err != nil {
+			t.Fatalf("the edit broke the file: %v\n%q\n%q", err, text, result)
+		}
+		before := edit.Accounts()
+		for a := range before.All() {
+			b, ok := after.Lookup(a.Name)
+			if a.Name == name {
+				continue
+			}
+			if !ok {
+				t.Fatalf("%s is gone\n%q\n%q", a.Name, text, result)
+			}
+			x, y := *a, *b
+			x.Line, y.Line = 0, 0
+			if !reflect.DeepEqual(x, y) {
+				t.Fatalf("%s changed\n%q\n%q", a.Name, text, result)
+			}
+		}
+		if n := bytes.Count(text, []byte("#")); which%3 != 2 && bytes.Count(result, []byte("#")) < n-bytes.Count([]byte(option), []byte("#")) && !bytes.ContainsAny(text, "\"'") {
+			t.Fatalf("a comment was lost\n%q\n%q", text, result)
+		}
+		has := after.byName[name] != nil
+		if want := which%3 != 2; has != want {
+			t.Fatalf("after the edit %q is there: %v, want %v", name, has, want)
+		}
+	})
+}
+
+// collect makes a callback that passes what it is called with to a channel.
+func collect[T any](ctx context.Context, c chan<- T) func(T) {
+	return func(v T) {
+		select {
+		case c <- v:
+		case <-ctx.Done():
+		}
+	}
+}

@@ -1,0 +1,243 @@
+package account
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// record is the credential of a thrown-away password.
+const record = "$scram-sha256-argon2id$v=19$m=65536,t=3,p=4$bkEsnhIeaT1Fyz6DQiDKcQ$YvsIqUPy8g2xaVcimu9dDDIz9iKbtCEoRf+MUd6fTmL3L96KWv4jA9UkYdKSZzB2nicgCC1wbVTpYJSgNMY5Dg"
+
+func TestExample(t *testing.T) {
+	text, err := os.ReadFile("../../users.toml.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Parse("users.toml.example", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for a := range s.All() {
+		got = append(got, fmt.Sprintf("%s %v %s %v %q", a.Name, a.HasAuth, a.Home, a.Rights, a.Locked))
+	}
+	want := []string{
+		`alice true alice list,read,write,overwrite,delete ""`,
+		`reader false public list,read ""`,
+		`bob false bob list,read,write,overwrite,delete "on leave until May"`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for _, k := range Keys() {
+		if !bytes.Contains(text, []byte("\n"+k.Name+" = ")) {
+			t.Errorf("the example does not show the key %s", k.Name)
+		}
+	}
+}
+
+func TestParse(t *testing.T) {
+	for _, tt := range []struct{ name, text, want string }{
+		{"empty", "", ""},
+		{"only comments", "# nobody\n", ""},
+		{"byte order mark", "\ufeff[users.a]\n", "a:a:list,read,write,overwrite,delete:"},
+		{"CRLF", "[users.a]\r\nhome = 'x/y'\r\n", "a:x/y:list,read,write,overwrite,delete:"},
+		{"no last newline", "[users.a]\nrights = []", "a:a:none:"},
+		{"inline tables", "users = { a = { home = 'h' }, b = {} }", "a:h:list,read,write,overwrite,delete: b:b:list,read,write,overwrite,delete:"},
+		{"dotted keys", "users.a.home = 'h'\n[defaults]\nrights = ['read']\n", "a:h:read:"},
+		{"defaults last", "[users.a]\n[users.b]\nrights = ['*', 'admin']\n[defaults]\nrights = ['list']\n", "a:a:list: b:b:list,read,write,overwrite,delete,admin:"},
+		{"header inside a string", "[users.a]\nlocked = \"\"\"x\\\ny\"\"\" # [users.b]\n", "a:a:list,read,write,overwrite,delete:xy"},
+		{"neighbouring homes", "[users.a]\nhome='a'\n[users.b]\nhome='a-b'\n[users.c]\nhome='a.d/a'\n", "a:a:list,read,write,overwrite,delete: b:a-b:list,read,write,overwrite,delete: c:a.d/a:list,read,write,overwrite,delete:"},
+	} {
+		s, err := Parse("users.toml", []byte(tt.text))
+		if err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+			continue
+		}
+		var got []string
+		for a := range s.All() {
+			got = append(got, a.Name+":"+a.Home+":"+a.Rights.String()+":"+a.Locked)
+			if b, ok := s.Lookup(a.Name); !ok || b != a {
+				t.Errorf("%s: Lookup(%q) differs from All", tt.name, a.Name)
+			}
+		}
+		if strings.Join(got, " ") != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestParseErrors(t *testing.T) {
+	half := record[:strings.LastIndex(record, "$")]
+	for _, tt := range []struct{ name, text, want string }{
+		{"syntax", "[users.a]\nhome = \n", "u:2: expected value but found '\\n' instead"},
+		{"unclosed header", "# x\n[users.a\n", "u:2: expected '.' or ']' to end table name, but got '\\n' instead"},
+		{"unclosed list", "[users.a]\nrights = [\"read\"\n", ""},
+		{"NUL", "[users.a]\n\x00\n", ""},
+		{"UTF-16", "\xff\xfe[\x00u\x00", ""},
+		{"not UTF-8", "[users.a]\nlocked = \"\xff\"\n", ""},
+		{"credential not quoted", "[users.a]\nauth = " + record + "\n", "u:2: auth is not one quoted string on one line"},
+		{"credential split", "[users.a]\nauth = \"" + half + "\n$" + record[len(half):] + "\"\n", "u:2: auth is not one quoted string on one line"},
+		{"credential cut", "[users.a]\nauth = \"" + half + "\"\n", "u:2: a: auth: credential has 4 fields, want 5"},
+		{"password as credential", "[users.a]\nauth = \"swordfish-swordfish\"\n", "u:2: a: auth: credential is not a PHC string ($scheme$...)"},
+		{"credential of a wrong type", "[users.a]\nauth = 7\n", "u:2: a: auth: must be a string"},
+		{"credential as a key", "[users.a]\n\"" + record + "\" = 1\n", "u:2: a: unknown key \"$scram-s...\""},
+		{"unknown table", "[user.a]\n", "u:1: unknown key \"user\""},
+		{"unknown key", "\n[users.a]\nhome = 'a'\nlockd = 'x'\n", "u:4: a: unknown key \"lockd\""},
+		{"unknown key in defaults", "[defaults]\nright = []\n", "u:2: defaults: unknown key \"right\""},
+		{"key not for defaults", "[defaults]\nhome = 'x'\n", "u:2: [defaults] cannot hold \"home\""},
+		{"defaults twice", "[defaults]\n[defaults]\n", "u:2: [defaults] is already defined on line 1"},
+		{"name twice", "[users.a]\n\n[users.b]\n[users.'a']\n", "u:4: [users.a] is already defined on line 1"},
+		{"names of two cases", "[users.ann]\n[users.Ann]\n", "u:2: bad account name \"Ann\", and ann is on line 1"},
+		{"empty name", "[users.\"\"]\n", "u:1: bad account name \"\""},
+		{"name is a path", "[users.\"../x\"]\n", "u:1: bad account name \"../x\""},
+		{"name too long", "[users." + strings.Repeat("a", 33) + "]\n", "u:1: bad account name \"aaaaaaaa...\""},
+		{"users is a number", "users = 3\n", "u:1: users must be a table"},
+		{"users is a list", "[[users]]\nname = 'a'\n", "u:1: users must be a table"},
+		{"account is a string", "[users]\na = 'x'\n", "u:2: users.a must be a table"},
+		{"account is a list", "[[users.a]]\nhome = 'x'\n", "u:1: users.a must be a table"},
+		{"defaults is a string", "defaults = 'x'\n", "u:1: defaults must be a table"},
+		{"absolute home", "[users.a]\nhome = '/srv'\n", "u:2: a: home: must be relative to the homes directory"},
+		{"home outside", "[users.a]\nhome = 'x/../../y'\n", "u:2: a: home: must not contain \"..\""},
+		{"all homes", "[users.a]\nhome = '.'\n", "u:2: a: home: must be the shortest spelling of a directory below the homes directory, not \".\""},
+		{"empty home", "[users.a]\nhome = ''\n", "u:2: a: home: must be the shortest spelling of a directory below the homes directory, not \"\""},
+		{"unclean home", "[users.a]\nhome = 'x//y'\n", "u:2: a: home: must be the shortest spelling of a directory below the homes directory, not \"x//y\""},
+		{"home with a newline", "[users.a]\nhome = \"x\\n\"\n", "u:2: a: home: holds a control character"},
+		{"home too long", "[users.a]\nhome = '" + strings.Repeat("x", 256) + "'\n", "u:2: a: home: is too long (at most 255 bytes a name, 1024 in all)"},
+		{"home is a list", "[users.a]\nhome = ['x']\n", "u:2: a: home: must be a string"},
+		{"same home", "[users.a]\nhome = 'x'\n[users.b]\n[users.c]\nhome = 'x'\n", "u:5: c: home \"x\" is also the home of a (line 2)"},
+		{"home is another's default", "[users.a]\n[users.c]\nhome = 'a'\n", "u:3: c: home \"a\" is also the home of a (line 1)"},
+		{"nested home", "[users.a]\nhome = 'x/y'\n[users.b]\nhome = 'x'\n[users.c]\nhome = 'x-y'\n", "u:2: a: home \"x/y\" lies inside the home of b (line 4)"},
+		{"unknown right", "[users.a]\nrights = ['read', 'fly']\n", "u:2: a: rights: \"fly\" is not one of list, read, write, overwrite, delete, exec, admin, *"},
+		{"right is a number", "[users.a]\nrights = [1]\n", "u:2: a: rights: \"1\" is not one of list, read, write, overwrite, delete, exec, admin, *"},
+		{"rights is a string", "[users.a]\nrights = 'read'\n", "u:2: a: rights: must be a list of strings"},
+		{"bad default right", "[defaults]\nrights = ['x']\n", "u:2: defaults: rights: \"x\" is not one of list, read, write, overwrite, delete, exec, admin, *"},
+		{"locked is a boolean", "[users.a]\nlocked = true\n", "u:2: a: locked: must be a string, the reason"},
+		{"locked with an escape", "[users.a]\nlocked = \"\\u001b[2J\"\n", "u:2: a: locked: holds a control character"},
+		{"locked too long", "[users.a]\nlocked = '" + strings.Repeat("x", 201) + "'\n", "u:2: a: locked: is too long (at most 200 bytes)"},
+		{"too large", strings.Repeat("#\n", maxFile/2+1), "u: is larger than 8 MiB"},
+		{"deep lists", "[users.a]\nrights = " + strings.Repeat("[", 3<<20) + "\n", "u:2: nested too deeply"},
+		{"deep inline tables", "x = " + strings.Repeat("{a=", 1<<20), "u:1: nested too deeply"},
+		{"deep header", "[" + strings.Repeat("a.", 1<<20) + "a]\n", "u:1: nested too deeply"},
+		{"deep key in a table", "x = {" + strings.Repeat("a.", 1<<20) + "a=1}\n", "u:1: nested too deeply"},
+		{"deep after an error", "x = }" + strings.Repeat("[", 3<<20), ""},
+		{"deep after a bad string", "x = \"\\q" + strings.Repeat("[", 3<<20) + "\"\n", ""},
+	} {
+		_, err := Parse("u", []byte(tt.text))
+		e, ok := err.(*Error)
+		if !ok {
+			t.Errorf("%s: got %v, want an *Error", tt.name, err)
+			continue
+		}
+		if tt.want != "" && e.Error() != tt.want {
+			t.Errorf("%s:\n got %s\nwant %s", tt.name, e, tt.want)
+		}
+		for _, part := range strings.Split(record, "$")[4:] {
+			if strings.Contains(e.Error()+e.Hint(), part[:12]) {
+				t.Errorf("%s: the message shows a credential: %s", tt.name, e)
+			}
+		}
+		if tt.want == "" && (e.Line == 0 || len(e.Error()) > 200) {
+			t.Errorf("%s: got %q, want a short message with a line", tt.name, e)
+		}
+	}
+}
+
+// One account that cannot log in is no reason to refuse the others.
+func TestWarnings(t *testing.T) {
+	s, err := Parse("u", []byte("[users.a]\nauth = \"$9z$new$hash\"\n[users.b]\n[users.c]\nauth = \""+record+"\"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"u:2: a has a credential of a scheme that is not known here and cannot log in",
+		"u:3: b has no password and cannot log in",
+	}
+	if got := s.Warnings(); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for name, has := range map[string]bool{"a": false, "b": false, "c": true} {
+		if a, _ := s.Lookup(name); a.HasAuth != has {
+			t.Errorf("%s: HasAuth is %v, want %v", name, a.HasAuth, has)
+		}
+	}
+	if c, _ := s.Lookup("c"); c.Auth.String() != record {
+		t.Error("the credential is not the one of the file")
+	}
+}
+
+func TestRights(t *testing.T) {
+	if All.Has(Exec) || All.Has(Admin) || !All.Has(List|Read|Write|Overwrite|Delete) {
+		t.Errorf("All is %v", All)
+	}
+	if got := (Exec | Admin).String(); got != "exec,admin" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// many returns a users.toml of n accounts.
+func many(n int) []byte {
+	var b bytes.Buffer
+	for i := range n {
+		fmt.Fprintf(&b, "[users.u%05d]\nauth = %q\nhome = \"team%d/u%05d\"\nrights = [\"list\", \"read\"]\n\n", i, record, i%100, i)
+	}
+	return b.Bytes()
+}
+
+func TestTenThousand(t *testing.T) {
+	s, err := Parse("u", many(10_000))
+	if err != nil || s.Len() != 10_000 {
+		t.Fatalf("got %v accounts, %v", s, err)
+	}
+}
+
+// A hostile file of the largest size must not stop a server that reloads.
+func TestLargestFile(t *testing.T) {
+	var b bytes.Buffer
+	for i := 0; b.Len() < maxFile-32; i++ {
+		fmt.Fprintf(&b, "[users.%x]\n", i)
+	}
+	began := time.Now()
+	s, err := Parse("u", b.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d accounts in %v", s.Len(), time.Since(began))
+}
+
+func BenchmarkParse10000(b *testing.B) {
+	text := many(10_000)
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		if _, err := Parse("u", text); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("[users.a]\nauth = \"" + record + "\"\n[defaults]\nrights = ['*']\n"))
+	f.Add([]byte("users = { a = { home = 'h' } }\r\n# c\r\n"))
+	f.Add([]byte("[users.\"a.b\"]\nlocked = '''\n[users.x]\n''' # y"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		s, err := Parse("u", text)
+		if err != nil {
+			if e, ok := err.(*Error); !ok || s != nil || e.Msg == "" {
+				t.Fatalf("got %v, %v", s, err)
+			}
+			return
+		}
+		homes := map[string]bool{}
+		for a := range s.All() {
+			if CheckName(a.Name) != nil || setHome(&Account{}, a.Home) != nil || homes[a.Home] || a.Line < 1 {
+				t.Fatalf("accepted %+v", a)
+			}
+			homes[a.Home] = true
+		}
+	})
+}
