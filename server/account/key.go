@@ -95,8 +95,8 @@ func setHome(a *Account, v any) error {
 	switch {
 	case !ok:
 		return errors.New("must be a string")
-	case !printable(s):
-		return errors.New("holds a control character")
+	case line(s) != nil:
+		return line(s)
 	case path.IsAbs(s):
 		return errors.New("must be relative to the homes directory")
 	case slices.Contains(strings.Split(s, "/"), ".."):
@@ -148,10 +148,10 @@ func setLocked(a *Account, v any) error {
 	switch {
 	case !ok:
 		return errors.New("must be a string, the reason")
+	case line(s) != nil:
+		return line(s)
 	case len(s) > 200:
 		return errors.New("is too long (at most 200 bytes)")
-	case !printable(s):
-		return errors.New("holds a control character")
 	}
 	a.Locked = s
 	return nil
@@ -193,8 +193,16 @@ func CheckName(name string) error {
 // nameHint says what a name may be.
 const nameHint = "a name is 1 to 32 of a-z 0-9 . _ - and begins with a letter or digit"
 
-func printable(s string) bool {
-	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+// line refuses what must not be printed as one line of text, such as a
+// credential under the wrong key.
+func line(s string) error {
+	switch {
+	case !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl):
+		return errors.New("holds a control character")
+	case strings.HasPrefix(s, "$") && strings.Count(s, "$") > 2:
+		return errors.New("looks like a credential")
+	}
+	return nil
 }
 
 // clip shortens what is quoted in messages, so that a credential in the wrong
