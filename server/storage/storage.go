@@ -86,6 +86,7 @@ type Spec struct {
 	Epoch     int64       // raised each time it is reopened; made by the engine
 	Created   time.Time   // made by the engine
 	Touched   time.Time   // last reopened or written, as far as the engine knows
+	Done      int64       // bytes staged, as far as the engine knows; made by the engine
 	Expect    *string     // nil: publish over anything; "": only where nothing is; else only over this version
 	Parents   bool        // make missing parent directories at Commit
 	Ephemeral bool        // small and in one piece: not resumable, not listed, cheap; gone with Close

@@ -1,0 +1,474 @@
+// Package remote is the client's side of the protocol as a library: a Client is a session on a server that outlives its
+// connections. When one is lost it makes another, logs in again without a question, and repeats what had no answer.
+package remote
+
+import (
+	"context"
+	crand "crypto/rand"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"ferry/shared/login"
+	"ferry/shared/wire"
+)
+
+// Options say whom to reach and how. Address and User are required.
+type Options struct {
+	Address string // host:port, [ip]:port or unix:PATH
+	Plain   bool   // no TLS; always so for unix:PATH
+	User    string
+	// Password is called at most once, before the server is contacted.
+	Password func(ctx context.Context) (string, error)
+
+	Known       KnownHosts
+	Fingerprint string // accept this key only
+	TrustFirst  bool   // accept and pin whatever key an unknown server shows
+	// Confirm asks a person about the key of an unknown server; nil refuses.
+	Confirm func(addr, fingerprint string) (bool, error)
+
+	ReconnectFor time.Duration // how long to try again after a loss; 0: not at all
+	Silence      time.Duration // without any sign of life for so long, a connection counts as lost (default 30 s)
+	DialTimeout  time.Duration // until TLS is up (default 15 s)
+	// Notice is told, in a few words, what happens to the connection; "" when all is well again. It may be nil.
+	Notice  func(text string)
+	Program string // name and version, for the server's log
+	// Dial replaces the network; nil: net.Dialer.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+}
+
+// Client is a session. One command at a time may use it, except where a method says otherwise.
+type Client struct {
+	opts   Options
+	bufs   *wire.Buffers
+	secret *login.Secret
+	pinned string // fingerprint of the server logged in to
+
+	mu       sync.Mutex
+	conn     *conn
+	info     Info
+	closed   bool
+	lastSeen time.Time
+}
+
+// Info is what the server said of the session.
+type Info struct {
+	Server  string // program and version
+	User    string
+	Rights  []string
+	Boot    string // changes when the server restarts
+	Session string
+}
+
+// ErrAuth means that the server refused the user or the password.
+var ErrAuth = errors.New("login refused: wrong user or password")
+
+// UnreachableError means that no connection could be made, or not again.
+type UnreachableError struct {
+	Addr string
+	Lost bool // there was one before
+	Err  error
+}
+
+func (e *UnreachableError) Error() string {
+	if e.Lost {
+		return fmt.Sprintf("connection to %s lost: %v", e.Addr, e.Err)
+	}
+	return fmt.Sprintf("cannot connect to %s: %v", e.Addr, e.Err)
+}
+
+func (e *UnreachableError) Unwrap() error { return e.Err }
+
+// Login connects and logs in. Errors: *TrustError, *UnreachableError, ErrAuth, or a *wire.Error (denied when the account is
+// locked, version when the two programs have none in common).
+func Login(ctx context.Context, o Options) (*Client, error) {
+	if o.Silence == 0 {
+		o.Silence = 30 * time.Second
+	}
+	if o.DialTimeout == 0 {
+		o.DialTimeout = 15 * time.Second
+	}
+	if o.Notice == nil {
+		o.Notice = func(string) {}
+	}
+	if strings.HasPrefix(o.Address, "unix:") {
+		o.Plain = true
+	}
+	password, err := o.Password(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{opts: o, bufs: &wire.Buffers{}}
+	for {
+		err := c.connect(ctx, password)
+		var ask *TrustError
+		if !errors.As(err, &ask) || ask.Want != "" || ask.Declined || o.Confirm == nil {
+			if err != nil {
+				return nil, err
+			}
+			return c, nil
+		}
+		// The person's pause must not meet the server's time limit: the connection is closed meanwhile.
+		yes, cerr := o.Confirm(ask.Addr, ask.Got)
+		if cerr != nil {
+			return nil, cerr
+		}
+		if !yes {
+			ask.Declined = true
+			return nil, ask
+		}
+		c.pinned = ask.Got
+	}
+}
+
+// Info returns what the server said at the last login.
+func (c *Client) Info() Info {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.info
+}
+
+// Options returns what the client was made with.
+func (c *Client) Options() Options { return c.opts }
+
+// connect makes a connection and logs in on it, by the secret when there is one.
+func (c *Client) connect(ctx context.Context, password string) error {
+	dctx, cancel := context.WithTimeout(ctx, c.opts.DialTimeout)
+	defer cancel()
+	network, addr := "tcp", c.opts.Address
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+		network, addr = "unix", path
+	}
+	dial := c.opts.Dial
+	if dial == nil {
+		dial = (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 15 * time.Second, Count: 4}}).DialContext
+	}
+	nc, err := dial(dctx, network, addr)
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return &UnreachableError{Addr: c.opts.Address, Err: dialReason(err)}
+	}
+	stop := context.AfterFunc(ctx, func() { nc.Close() })
+	defer stop()
+	k, err := c.shake(dctx, nc, password)
+	if err != nil {
+		nc.Close()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		k.end(&lostError{net.ErrClosed})
+		return net.ErrClosed
+	}
+	c.conn = k
+	return nil
+}
+
+func dialReason(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
+}
+
+// shake brings TLS up, checks the server's key, and logs in.
+func (c *Client) shake(ctx context.Context, nc net.Conn, password string) (*conn, error) {
+	link := wire.NewLink(nc, 2*c.opts.Silence, c.bufs)
+	stream := net.Conn(link)
+	var bind login.Binding
+	var shown string
+	if !c.opts.Plain {
+		t := tls.Client(link, &tls.Config{
+			MinVersion: tls.VersionTLS13, NextProtos: []string{wire.ALPN}, InsecureSkipVerify: true, // the key is pinned instead
+			DynamicRecordSizingDisabled: true,
+			VerifyConnection: func(cs tls.ConnectionState) error {
+				shown = Fingerprint(cs.PeerCertificates[0])
+				return c.trust(shown)
+			},
+		})
+		if err := t.HandshakeContext(ctx); err != nil {
+			var te *TrustError
+			if errors.As(err, &te) {
+				return nil, te
+			}
+			var rec tls.RecordHeaderError
+			if errors.As(err, &rec) {
+				return nil, &UnreachableError{Addr: c.opts.Address, Err: errors.New("the server does not speak TLS (is it a ferry server?)")}
+			}
+			return nil, &UnreachableError{Addr: c.opts.Address, Err: fmt.Errorf("TLS: %w", dialReason(err))}
+		}
+		var err error
+		if bind, err = login.TLSBinding(t.ConnectionState()); err != nil {
+			return nil, err
+		}
+		stream = t
+	}
+	// Argon2id takes a while on a small machine; the server waits 30 s for all of the login.
+	link.SetLimit(time.Now().Add(40 * time.Second))
+	w := wire.NewConn(stream, link)
+	info, secret, err := c.authenticate(w, password, bind)
+	if err != nil {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || isNet(err) {
+			return nil, &UnreachableError{Addr: c.opts.Address, Err: fmt.Errorf("during login: %w", dialReason(&lostError{err}))}
+		}
+		return nil, err
+	}
+	link.SetLimit(time.Time{})
+	c.secret = secret
+	if shown != "" {
+		// Now that the server has proved that it knows the account, its key is worth remembering.
+		if c.opts.Fingerprint == "" {
+			if err := c.opts.Known.Pin(c.opts.Address, shown); err != nil {
+				c.opts.Notice("the server's key could not be remembered: " + err.Error())
+			}
+		}
+		c.pinned = shown
+	}
+	c.mu.Lock()
+	c.info = info
+	c.mu.Unlock()
+	return newConn(w, c.opts.Silence, c.bufs), nil
+}
+
+func isNet(err error) bool {
+	var n net.Error
+	return errors.As(err, &n)
+}
+
+// trust decides about a server's key before anything is said to it.
+func (c *Client) trust(shown string) error {
+	want, file := c.pinned, ""
+	if want == "" {
+		want = c.opts.Fingerprint
+	}
+	if want == "" {
+		known, err := c.opts.Known.Lookup(c.opts.Address)
+		if err != nil {
+			return err
+		}
+		want, file = known, c.opts.Known.Path
+	}
+	if want == "" && c.opts.TrustFirst || want != "" && sameFingerprint(want, shown) {
+		return nil
+	}
+	return &TrustError{Addr: c.opts.Address, Got: shown, Want: want, File: file}
+}
+
+// authenticate says hello and runs the login; two round trips, since hello travels with login.
+func (c *Client) authenticate(w *wire.Conn, password string, bind login.Binding) (info Info, secret *login.Secret, err error) {
+	hello := &wire.HelloRequest{Version: wire.ProtocolVersion, Client: c.opts.Program}
+	hello.Cmd = wire.CmdHello
+	var nonce []byte
+	if c.opts.Plain {
+		nonce = make([]byte, 32)
+		crand.Read(nonce)
+		hello.Nonce = hex.EncodeToString(nonce)
+	}
+	if err := say(w, hello); err != nil {
+		return info, nil, err
+	}
+	var greeting wire.HelloAnswer
+	if c.opts.Plain { // the binding needs the server's nonce
+		if err := w.Flush(); err != nil {
+			return info, nil, err
+		}
+		if err := hear(w, &greeting); err != nil {
+			return info, nil, err
+		}
+		theirs, err := hex.DecodeString(greeting.Nonce)
+		if err != nil || len(theirs) != 32 {
+			return info, nil, &wire.ProtocolError{Msg: "the server sent no nonce"}
+		}
+		bind = login.PlainBinding(nonce, theirs)
+	}
+	exchange := login.NewClient(c.opts.User, password, bind)
+	if c.secret != nil {
+		exchange = login.NewClientSecret(c.opts.User, c.secret, bind)
+	}
+	first := &wire.MessageRequest{Request: wire.Request{Cmd: wire.CmdLogin}, Message: exchange.First()}
+	if err := say(w, first); err != nil {
+		return info, nil, err
+	}
+	if err := w.Flush(); err != nil {
+		return info, nil, err
+	}
+	if !c.opts.Plain {
+		if err := hear(w, &greeting); err != nil {
+			return info, nil, err
+		}
+	}
+	var challenge wire.LoginAnswer
+	if err := hear(w, &challenge); err != nil {
+		return info, nil, err
+	}
+	final, err := exchange.Final(challenge.Message)
+	if err != nil {
+		return info, nil, err
+	}
+	if err := say(w, &wire.MessageRequest{Request: wire.Request{Cmd: wire.CmdProof}, Message: final}); err != nil {
+		return info, nil, err
+	}
+	if err := w.Flush(); err != nil {
+		return info, nil, err
+	}
+	var proof wire.ProofAnswer
+	if err := hear(w, &proof); err != nil {
+		return info, nil, err
+	}
+	if err := exchange.Verify(proof.Message); err != nil {
+		return info, nil, err
+	}
+	return Info{Server: greeting.Server, User: proof.User, Rights: proof.Rights, Boot: proof.Boot, Session: proof.Session},
+		exchange.Secret(), nil
+}
+
+func say(w *wire.Conn, req wire.Requester) error {
+	header, err := wire.Encode(req)
+	if err != nil {
+		return err
+	}
+	return w.Write(header, nil)
+}
+
+func hear(w *wire.Conn, ans wire.Answerer) error {
+	header, err := w.ReadHeader(nil, wire.MaxHeader)
+	if err != nil {
+		return err
+	}
+	if err := wire.DecodeAnswer(header, ans); err != nil {
+		return err
+	}
+	top := ans.Top()
+	if top.Error != nil {
+		if top.Error.Code == wire.AuthFailed {
+			return ErrAuth
+		}
+		return top.Error
+	}
+	if top.Size != nil || top.More {
+		return &wire.ProtocolError{Msg: "a login answer with a body"}
+	}
+	return nil
+}
+
+// Close ends the session. It may be called at any time; commands under way fail.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	k := c.conn
+	c.conn, c.closed = nil, true
+	c.mu.Unlock()
+	if k != nil {
+		k.end(&lostError{net.ErrClosed})
+	}
+	return nil
+}
+
+// Logout says good-bye and closes.
+func (c *Client) Logout(ctx context.Context) error {
+	c.mu.Lock()
+	k := c.conn
+	c.mu.Unlock()
+	if k != nil && k.reason() == nil {
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		k.ask(ctx, &wire.EmptyRequest{Request: wire.Request{Cmd: wire.CmdLogout}}, nil, &wire.EmptyAnswer{})
+	}
+	return c.Close()
+}
+
+// use returns the connection, making a new one if it was lost. again tells that the caller has had one lost in this
+// command, since: then the time for reconnecting runs from there.
+func (c *Client) use(ctx context.Context) (*conn, error) {
+	c.mu.Lock()
+	k, closed := c.conn, c.closed
+	c.mu.Unlock()
+	if closed {
+		return nil, net.ErrClosed
+	}
+	if k != nil && k.reason() == nil {
+		return k, nil
+	}
+	var cause error
+	if k != nil {
+		cause = k.reason()
+	}
+	return c.reconnect(ctx, cause)
+}
+
+// reconnect tries until it is in again, the time is over, or there is no point.
+func (c *Client) reconnect(ctx context.Context, cause error) (*conn, error) {
+	begin := time.Now()
+	said := false
+	// A connection that was cut on purpose or while nobody looked is simply replaced; only trouble is worth words.
+	for wait := 250 * time.Millisecond; ; wait = min(wait*2, 10*time.Second) {
+		err := c.connect(ctx, "")
+		if err == nil {
+			c.mu.Lock()
+			k := c.conn
+			c.mu.Unlock()
+			if said {
+				c.opts.Notice("connected again")
+			}
+			return k, nil
+		}
+		if !transient(err) {
+			return nil, err
+		}
+		left := c.opts.ReconnectFor - time.Since(begin)
+		if left <= 0 {
+			var u *UnreachableError
+			if errors.As(err, &u) {
+				u.Lost = true
+			}
+			return nil, err
+		}
+		pause := min(wait/2+rand.N(wait), left)
+		why := err
+		var u *UnreachableError
+		if errors.As(err, &u) {
+			why = u.Err
+		}
+		if cause != nil && !said {
+			c.opts.Notice(fmt.Sprintf("%v; reconnecting (%v)", cause, why))
+		} else {
+			c.opts.Notice(fmt.Sprintf("no connection yet (%v), next try in %v", why, pause.Round(100*time.Millisecond)))
+		}
+		said = true
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// transient tells whether trying to connect again may help.
+func transient(err error) bool {
+	var u *UnreachableError
+	if errors.As(err, &u) {
+		return true
+	}
+	code := wire.CodeOf(err)
+	return code == wire.ShuttingDown || code == wire.TooMany || code == wire.RateLimited
+}
+
+// NewID returns 32 random hexadecimal digits.
+func NewID() string {
+	var b [16]byte
+	crand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}

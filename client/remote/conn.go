@@ -1,0 +1,310 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"ferry/shared/wire"
+)
+
+// conn is one connection: requests go out, answers come back in the same order.
+type conn struct {
+	wire    *wire.Conn
+	link    *wire.Link
+	bufs    *wire.Buffers
+	silence time.Duration
+
+	wmu sync.Mutex // sending
+
+	mu      sync.Mutex
+	pending []*call // sent, not wholly answered; oldest first
+	err     error   // why it ended
+	ended   chan struct{}
+	watch   *time.Timer
+	acked   uint64 // bytes the peer's kernel had taken when the watch last looked
+	alive   time.Time
+	handing bool // an answer is there and waits for its taker
+}
+
+// call is a request under way.
+type call struct {
+	conn  *conn
+	parts chan part
+}
+
+// part is one message of an answer. The buffer behind body belongs to whoever receives it.
+type part struct {
+	header []byte
+	body   []byte
+	lent   *[]byte
+}
+
+// lostError says that the connection ended, not that the server refused: the command may be sent again on another one.
+type lostError struct{ err error }
+
+func (e *lostError) Error() string {
+	switch {
+	case e.err == nil, errors.Is(e.err, io.EOF), errors.Is(e.err, net.ErrClosed):
+		return "the connection was closed"
+	case errors.Is(e.err, io.ErrUnexpectedEOF):
+		return "the connection was cut"
+	}
+	var op *net.OpError
+	if errors.As(e.err, &op) {
+		return "the connection was lost: " + op.Err.Error()
+	}
+	return "the connection was lost: " + e.err.Error()
+}
+
+func (e *lostError) Unwrap() error { return e.err }
+
+func isLost(err error) bool {
+	var l *lostError
+	return errors.As(err, &l)
+}
+
+var errSilent = errors.New("no answer")
+
+// newConn takes over a logged-in connection.
+func newConn(w *wire.Conn, silence time.Duration, bufs *wire.Buffers) *conn {
+	c := &conn{wire: w, link: w.Link(), bufs: bufs, silence: silence, ended: make(chan struct{}), alive: time.Now()}
+	if silence > 0 {
+		c.watch = time.AfterFunc(silence/4, c.look)
+	}
+	go c.read()
+	return c
+}
+
+// look closes the connection when answers are due and nothing moves in either direction. A server that is merely busy
+// sends signs of life; a slow line takes bytes.
+func (c *conn) look() {
+	c.mu.Lock()
+	if c.err != nil {
+		c.mu.Unlock()
+		return
+	}
+	now := time.Now()
+	if acked, ok := ackedBytes(c.link.Conn); len(c.pending) == 0 || c.handing || ok && acked != c.acked {
+		c.acked, c.alive = acked, now
+	}
+	if last := c.link.LastRead(); last.After(c.alive) {
+		c.alive = last
+	}
+	silent := now.Sub(c.alive) > c.silence
+	c.mu.Unlock()
+	if silent {
+		c.end(&lostError{errSilent})
+		return
+	}
+	c.watch.Reset(c.silence / 4)
+}
+
+// idle returns for how long nothing has come in while answers were due.
+func (c *conn) idle() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.pending) == 0 {
+		return 0
+	}
+	return time.Since(c.link.LastRead())
+}
+
+// end closes the connection; the first reason stands.
+func (c *conn) end(err error) {
+	c.mu.Lock()
+	if c.err == nil {
+		c.err = err
+		close(c.ended)
+		if c.watch != nil {
+			c.watch.Stop()
+		}
+	}
+	c.mu.Unlock()
+	c.wire.Close()
+}
+
+func (c *conn) reason() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// send buffers a request; flush sends what is buffered. body is not kept.
+func (c *conn) send(req wire.Requester, body []byte) (*call, error) {
+	if body != nil {
+		n := int64(len(body))
+		req.Head().Size = &n
+	}
+	header, err := wire.Encode(req)
+	if err != nil {
+		return nil, err
+	}
+	k := &call{conn: c, parts: make(chan part, 2)}
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	c.mu.Lock()
+	if c.err != nil {
+		c.mu.Unlock()
+		return nil, c.err
+	}
+	if len(c.pending) == 0 {
+		c.alive = time.Now()
+	}
+	c.pending = append(c.pending, k)
+	c.mu.Unlock()
+	if err := c.wire.Write(header, body); err != nil {
+		c.fail(err)
+		return nil, c.reason()
+	}
+	return k, nil
+}
+
+func (c *conn) flush() error {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	if err := c.wire.Flush(); err != nil {
+		c.fail(err)
+		return c.reason()
+	}
+	return nil
+}
+
+// fail ends the connection because sending failed, but lets the reader first take in what the server had to say: a server
+// that closes has mostly told why.
+func (c *conn) fail(err error) {
+	select {
+	case <-c.ended:
+	case <-time.After(200 * time.Millisecond):
+		c.end(&lostError{err})
+	}
+}
+
+// read delivers answers until the connection ends.
+func (c *conn) read() {
+	var err error
+	for err == nil {
+		err = c.receive()
+	}
+	if !errors.Is(err, errGoodbye) {
+		err = &lostError{err}
+		c.end(err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, k := range c.pending {
+		close(k.parts)
+	}
+	c.pending = nil
+}
+
+var errGoodbye = errors.New("the server ended the session")
+
+func (c *conn) receive() error {
+	header, err := c.wire.ReadHeader(nil, wire.MaxHeader)
+	if err != nil {
+		return err
+	}
+	var top wire.EmptyAnswer
+	if err := wire.DecodeAnswer(header, &top); err != nil {
+		return err
+	}
+	p := part{header: header}
+	if top.Size != nil {
+		n := *top.Size
+		if n > 64<<10 {
+			p.lent = c.bufs.Body()
+			p.body = (*p.lent)[:n]
+		} else {
+			p.body = make([]byte, n)
+		}
+		if err := c.wire.ReadBody(p.body); err != nil {
+			c.bufs.PutBody(p.lent)
+			return err
+		}
+	}
+	c.mu.Lock()
+	if len(c.pending) == 0 {
+		c.mu.Unlock()
+		c.bufs.PutBody(p.lent)
+		if top.Error != nil { // the server says why it closes
+			c.end(&lostError{top.Error})
+			return errGoodbye
+		}
+		return &wire.ProtocolError{Msg: "an answer without a request"}
+	}
+	k := c.pending[0]
+	if !top.More {
+		c.pending = c.pending[1:]
+	}
+	beat := top.More && top.Size == nil && len(header) <= len(`{"more":true}`)
+	c.handing = !beat
+	c.mu.Unlock()
+	if beat {
+		return nil // a sign of life
+	}
+	defer func() { c.mu.Lock(); c.handing, c.alive = false, time.Now(); c.mu.Unlock() }()
+	select {
+	case k.parts <- p:
+	case <-c.ended:
+		c.bufs.PutBody(p.lent)
+		return c.reason()
+	}
+	if !top.More {
+		close(k.parts)
+	}
+	return nil
+}
+
+// next waits for the next message of the answer and decodes it into ans; more tells whether another follows. A refusal by
+// the server is a *wire.Error. The caller owns the returned buffer.
+func (k *call) next(ctx context.Context, ans wire.Answerer) (p part, more bool, err error) {
+	select {
+	case got, ok := <-k.parts:
+		if !ok {
+			if err := k.conn.reason(); err != nil {
+				return p, false, err
+			}
+			return p, false, &lostError{io.ErrUnexpectedEOF}
+		}
+		if err := wire.DecodeAnswer(got.header, ans); err != nil {
+			k.conn.bufs.PutBody(got.lent)
+			k.conn.end(&lostError{err})
+			return p, false, err
+		}
+		if e := ans.Top().Error; e != nil {
+			k.conn.bufs.PutBody(got.lent)
+			return p, false, e
+		}
+		return got, ans.Top().More, nil
+	case <-ctx.Done():
+		// Cancelling a command is closing its connection: what is under way cannot be told apart from what follows.
+		k.conn.end(&lostError{ctx.Err()})
+		return p, false, ctx.Err()
+	}
+}
+
+// last is next for answers of one message.
+func (k *call) last(ctx context.Context, ans wire.Answerer) ([]byte, error) {
+	p, more, err := k.next(ctx, ans)
+	if err == nil && more {
+		err = &wire.ProtocolError{Msg: "an answer goes on that should not"}
+		k.conn.end(&lostError{err})
+	}
+	return p.body, err
+}
+
+// ask sends one request and waits for its answer.
+func (c *conn) ask(ctx context.Context, req wire.Requester, body []byte, ans wire.Answerer) ([]byte, error) {
+	k, err := c.send(req, body)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.flush(); err != nil {
+		return nil, err
+	}
+	return k.last(ctx, ans)
+}

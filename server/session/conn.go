@@ -1,0 +1,380 @@
+package session
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ferry/shared/login"
+	"ferry/shared/wire"
+)
+
+// conn is one connection. Its reader goroutine reads requests into a queue; executing them and sending the answers go on
+// beside it, each on a goroutine that exists only while there is work.
+type conn struct {
+	srv  *Server
+	wire *wire.Conn
+	link *wire.Link
+	nc   net.Conn
+	bind login.Binding
+	log  *slog.Logger
+	ctx  context.Context
+	stop context.CancelFunc
+
+	// Set by the gate.
+	user string // guarded by srv.mu while others may look
+	auth string // the record that was proved
+	sess string // session id
+	home *home
+
+	uploads map[*upload]struct{} // opened here
+
+	requests *queue[*request]
+	answers  *queue[answer]
+	batch    batch
+	beat     *time.Timer
+
+	mu     sync.Mutex
+	owed   int  // requests taken up and not finally answered
+	quiet  bool // no answer left since the last beat
+	killed *wire.Error
+
+	draining atomic.Bool
+	failed   atomic.Bool // the sending side is broken
+}
+
+// request is a message that was read. body is nil without one.
+type request struct {
+	cmd    string
+	header []byte
+	body   []byte
+	lent   *[]byte // the pooled buffer behind body, if it is one
+	path   string  // what it was about, for the log
+	code   wire.Code
+}
+
+// answer is a message to be sent.
+type answer struct {
+	header []byte
+	body   []byte
+	lent   *[]byte
+	last   bool // ends the connection
+}
+
+func (s *Server) serve(nc net.Conn, encrypted bool) {
+	begin := time.Now()
+	ctx, stop := context.WithCancel(s.ctx)
+	defer stop()
+	log := s.Log.With("peer", nc.RemoteAddr().String())
+	link := wire.NewLink(nc, s.Timing.Stall, &s.bufs)
+	c := &conn{srv: s, nc: nc, link: link, log: log, ctx: ctx, stop: stop}
+	release, ok := s.admit(nc)
+	if !ok {
+		log.Warn("connection refused: too many from this address are not logged in")
+		nc.Close()
+		return
+	}
+	defer release()
+	keepAlive(nc)
+	limit := begin.Add(s.Timing.Login)
+	link.SetLimit(limit)
+	stream := net.Conn(link)
+	if encrypted {
+		t := tls.Server(link, s.TLS)
+		hctx, cancel := context.WithTimeout(ctx, s.Timing.Handshake)
+		err := t.HandshakeContext(hctx)
+		cancel()
+		if err == nil {
+			c.bind, err = login.TLSBinding(t.ConnectionState())
+		}
+		if err != nil {
+			log.Info("connection ended before login", "reason", "TLS handshake failed", "err", err)
+			nc.Close()
+			return
+		}
+		stream = t
+	}
+	c.wire = wire.NewConn(stream, link)
+	s.mu.Lock()
+	s.conns[c] = struct{}{}
+	s.mu.Unlock()
+	defer func() {
+		c.wire.Close()
+		s.mu.Lock()
+		delete(s.conns, c)
+		s.mu.Unlock()
+	}()
+	if s.closing.Load() {
+		return
+	}
+	if err := c.gate(encrypted); err != nil {
+		log.Info("connection ended before login", "reason", err.Error())
+		return
+	}
+	release()
+	link.SetLimit(time.Time{})
+	c.log = log.With("user", c.user, "session", c.sess[:8])
+	c.log.Info("login")
+	err := c.run()
+	in, out := link.Traffic()
+	c.log.Info("session ended", "reason", reason(err), "seconds", int(time.Since(begin).Seconds()), "in", in, "out", out)
+}
+
+func reason(err error) string {
+	switch {
+	case err == nil || err == io.EOF:
+		return "closed by the client"
+	case errors.Is(err, net.ErrClosed):
+		return "closed by the server"
+	}
+	return err.Error()
+}
+
+// keepAlive lets the kernel notice within two minutes that a silent peer is gone.
+func keepAlive(nc net.Conn) {
+	if t, ok := nc.(*net.TCPConn); ok {
+		t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 15 * time.Second, Count: 4})
+	}
+}
+
+// run reads requests until the connection ends and returns why. When it returns, everything that was read has been
+// executed and the connection's uploads are released.
+func (c *conn) run() error {
+	c.requests = newQueue(maxQueuedBytes, c.execute)
+	c.answers = newQueue(maxAnswerBytes, c.send)
+	c.beat = time.AfterFunc(c.srv.Timing.Beat, c.onBeat)
+	err := c.read()
+	if !c.draining.Load() {
+		c.stop() // nobody waits for bytes any more; what changes something is carried out all the same
+	}
+	c.requests.close()
+	<-c.requests.drained
+	c.beat.Stop()
+	c.answers.close()
+	<-c.answers.drained
+	c.stop()
+	c.release()
+	c.srv.closeHome(c.home)
+	return err
+}
+
+func (c *conn) read() error {
+	var buf []byte
+	for {
+		header, err := c.wire.ReadHeader(buf[:0], wire.MaxHeader)
+		if err != nil {
+			return c.refuse(err)
+		}
+		cmd, size, err := wire.Peek(header)
+		if err != nil {
+			return c.refuse(err)
+		}
+		r := &request{cmd: cmd, header: header}
+		if size >= 0 {
+			if size > 64<<10 {
+				r.lent = c.srv.bufs.Body()
+				r.body = (*r.lent)[:size]
+			} else {
+				r.body = make([]byte, size)
+			}
+			if err := c.wire.ReadBody(r.body); err != nil {
+				c.srv.bufs.PutBody(r.lent)
+				return c.refuse(err)
+			}
+		}
+		if !c.requests.push(r, len(r.body)+len(header)) {
+			c.srv.bufs.PutBody(r.lent)
+			return net.ErrClosed
+		}
+	}
+}
+
+// refuse answers a protocol error, after everything that is still owed, and returns why reading ends.
+func (c *conn) refuse(err error) error {
+	c.mu.Lock()
+	killed := c.killed
+	c.mu.Unlock()
+	var proto *wire.ProtocolError
+	if killed == nil && errors.As(err, &proto) {
+		killed = &wire.Error{Code: wire.BadRequest, Message: proto.Msg}
+	}
+	if killed != nil {
+		c.requests.close()
+		<-c.requests.drained
+		c.respond(&wire.EmptyAnswer{Answer: wire.Answer{Error: killed}}, nil, nil)
+		return errors.New(killed.Message)
+	}
+	return err
+}
+
+// drain ends the connection once everything read so far is done.
+func (c *conn) drain() {
+	c.draining.Store(true)
+	c.link.Interrupt()
+}
+
+// abort ends the connection now; the peer is told why if there is a reason and the line is free.
+func (c *conn) abort(why *wire.Error) {
+	c.mu.Lock()
+	c.killed = why
+	c.mu.Unlock()
+	c.stop()
+	if why == nil {
+		c.nc.Close()
+		return
+	}
+	c.link.Interrupt()
+	time.AfterFunc(farewell, func() { c.nc.Close() })
+}
+
+// execute is the consumer of requests.
+func (c *conn) execute(q *queue[*request]) {
+	for {
+		r, ok := q.next()
+		if !ok {
+			c.batch.flush(c) // nothing more is waiting: everybody's answer is due
+			if q.done() {
+				return
+			}
+			continue
+		}
+		c.mu.Lock()
+		c.owed++
+		c.mu.Unlock()
+		c.handle(r)
+	}
+}
+
+// handle carries out one request. A panic costs this connection, nobody else's.
+func (c *conn) handle(r *request) {
+	begin := time.Now()
+	defer func() {
+		if p := recover(); p != nil {
+			id := newID()[:8]
+			c.log.Error("panic", "cmd", r.cmd, "id", id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			c.fail(&wire.Error{Code: wire.Internal, Message: "internal error " + id})
+			c.abort(nil)
+		}
+	}()
+	e, ok := c.srv.lookup(r.cmd)
+	if !ok || e.gate {
+		c.srv.bufs.PutBody(r.lent)
+		msg := "there is no command " + quoted(r.cmd)
+		if e.gate {
+			msg = r.cmd + ": already logged in"
+		}
+		c.batch.flush(c)
+		c.fail(&wire.Error{Code: wire.UnknownCommand, Message: msg})
+		return
+	}
+	if !e.batched {
+		c.batch.flush(c)
+	}
+	if (r.body != nil) != e.body && !e.batched {
+		c.srv.bufs.PutBody(r.lent)
+		c.fail(&wire.Error{Code: wire.BadRequest, Message: r.cmd + ": a body is " + map[bool]string{true: "needed", false: "not taken"}[e.body]})
+		return
+	}
+	err := c.allow(e.rights)
+	if err == nil {
+		err = e.serve(c, r)
+	} else {
+		c.batch.flush(c)
+	}
+	c.srv.bufs.PutBody(r.lent)
+	level := slog.LevelInfo
+	if e.quiet {
+		level = slog.LevelDebug
+	}
+	if err != nil {
+		e := c.errorOf(r.cmd, err)
+		c.fail(e)
+		r.code = e.Code
+	}
+	if c.log.Enabled(c.ctx, level) {
+		c.log.Log(c.ctx, level, r.cmd, "path", r.path, "code", string(r.code), "ms", time.Since(begin).Milliseconds())
+	}
+}
+
+// respond queues one message of an answer; lent is given back once body was sent.
+func (c *conn) respond(a wire.Answerer, body []byte, lent *[]byte) {
+	top := a.Top()
+	if body != nil {
+		n := int64(len(body))
+		top.Size = &n
+	}
+	header, err := wire.Encode(a)
+	if err != nil {
+		c.srv.bufs.PutBody(lent)
+		lent, body = nil, nil
+		header, _ = wire.Encode(&wire.EmptyAnswer{Answer: wire.Answer{Error: c.internal("encode", err)}})
+	}
+	c.mu.Lock()
+	c.quiet = false
+	if !top.More {
+		c.owed--
+	}
+	c.mu.Unlock()
+	if !c.answers.push(answer{header: header, body: body, lent: lent}, len(header)+len(body)) {
+		c.srv.bufs.PutBody(lent)
+	}
+}
+
+func (c *conn) fail(e *wire.Error) {
+	c.respond(&wire.EmptyAnswer{Answer: wire.Answer{Error: e}}, nil, nil)
+}
+
+// onBeat sends a sign of life while a request takes long, so that the client can tell a busy server from a dead one.
+func (c *conn) onBeat() {
+	beat, _ := wire.Encode(&wire.EmptyAnswer{Answer: wire.Answer{More: true}})
+	c.mu.Lock()
+	if c.owed > 0 && c.quiet {
+		// Under the lock, so that the last message of the answer cannot overtake it. An answer that is waiting for room
+		// has made quiet false, and so is no reason to wait here.
+		c.answers.push(answer{header: beat}, 0)
+	}
+	c.quiet = true
+	c.mu.Unlock()
+	if c.ctx.Err() == nil {
+		c.beat.Reset(c.srv.Timing.Beat)
+	}
+}
+
+// send is the consumer of answers.
+func (c *conn) send(q *queue[answer]) {
+	for {
+		a, ok := q.next()
+		if ok {
+			if !c.failed.Load() {
+				if err := c.wire.Write(a.header, a.body); err != nil {
+					c.broken()
+				}
+			}
+			c.srv.bufs.PutBody(a.lent)
+			continue
+		}
+		if !c.failed.Load() {
+			if err := c.wire.Flush(); err != nil {
+				c.broken()
+			}
+		}
+		if q.done() {
+			return
+		}
+	}
+}
+
+// broken gives up on a peer that does not take its answers: what was read is still carried out, unheard.
+func (c *conn) broken() {
+	c.failed.Store(true)
+	c.stop()
+	c.nc.Close()
+}

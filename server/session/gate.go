@@ -1,0 +1,201 @@
+package session
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+
+	"ferry/shared/login"
+	"ferry/shared/wire"
+)
+
+// errTries ends a connection after the last allowed proof.
+var errTries = errors.New("too many failed logins")
+
+// gate reads and answers one message after the other until a user is logged in. Nothing is queued and no body is taken,
+// so a stranger costs one small buffer and, through the link's limit, at most the login time.
+func (c *conn) gate(encrypted bool) error {
+	g := &gate{conn: c, encrypted: encrypted}
+	var buf []byte
+	for c.home == nil {
+		header, err := c.wire.ReadHeader(buf[:0], wire.MaxHeaderBeforeLogin)
+		if err == nil {
+			buf = header
+			var cmd string
+			var size int64
+			cmd, size, err = wire.Peek(header)
+			if err == nil && size >= 0 {
+				err = &wire.ProtocolError{Msg: "a body is not taken before login"}
+			}
+			if err == nil {
+				err = g.answer(cmd, header)
+			}
+		}
+		var proto *wire.ProtocolError
+		if errors.As(err, &proto) {
+			g.say(&wire.EmptyAnswer{Answer: wire.Answer{Error: &wire.Error{Code: wire.BadRequest, Message: proto.Msg}}})
+		}
+		if err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				return errors.New("login took too long")
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// gate is the state of a login.
+type gate struct {
+	*conn
+	encrypted bool
+	greeted   bool
+	exchange  *login.Server
+	record    login.Record
+	tries     int
+}
+
+func (g *gate) say(a wire.Answerer) error {
+	header, err := wire.Encode(a)
+	if err != nil {
+		return err
+	}
+	if err := g.wire.Write(header, nil); err != nil {
+		return err
+	}
+	return g.wire.Flush()
+}
+
+func (g *gate) no(code wire.Code, format string, args ...any) error {
+	return g.say(&wire.EmptyAnswer{Answer: wire.Answer{Error: &wire.Error{Code: code, Message: fmt.Sprintf(format, args...)}}})
+}
+
+// answer handles one request; an error ends the connection.
+func (g *gate) answer(cmd string, header []byte) error {
+	var err error
+	switch cmd {
+	case wire.CmdHello:
+		var r wire.HelloRequest
+		if err = wire.DecodeRequest(header, &r); err == nil {
+			return g.hello(&r)
+		}
+	case wire.CmdLogin, wire.CmdProof:
+		var r wire.MessageRequest
+		if err = wire.DecodeRequest(header, &r); err != nil {
+			break
+		}
+		if !g.greeted {
+			return g.no(wire.Version, "say hello first; this server speaks version %d", wire.ProtocolVersion)
+		}
+		if cmd == wire.CmdLogin {
+			return g.login(r.Message)
+		}
+		return g.proof(r.Message)
+	default:
+		if _, ok := g.srv.lookup(cmd); ok {
+			return g.no(wire.LoginRequired, "%s: log in first", cmd)
+		}
+		return g.no(wire.UnknownCommand, "there is no command %s", quoted(cmd))
+	}
+	var e *wire.Error
+	if errors.As(err, &e) {
+		return g.no(e.Code, "%s: %s", cmd, e.Message)
+	}
+	return err
+}
+
+func (g *gate) hello(r *wire.HelloRequest) error {
+	if r.Version != wire.ProtocolVersion {
+		g.no(wire.Version, "this server speaks version %d, the client asked for version %d", wire.ProtocolVersion, r.Version)
+		return fmt.Errorf("protocol version %d", r.Version)
+	}
+	if g.greeted {
+		return g.no(wire.BadRequest, "hello was said already")
+	}
+	a := &wire.HelloAnswer{Version: wire.ProtocolVersion, Server: "ferryd " + g.srv.Version}
+	if !g.encrypted {
+		theirs, err := hex.DecodeString(r.Nonce)
+		if err != nil || len(theirs) != 32 {
+			return g.no(wire.BadRequest, "hello: field nonce must be 64 hexadecimal digits on a plain connection")
+		}
+		ours := make([]byte, 32)
+		rand.Read(ours)
+		a.Nonce = hex.EncodeToString(ours)
+		g.bind = login.PlainBinding(theirs, ours)
+	}
+	g.greeted = true
+	return g.say(a)
+}
+
+func (g *gate) login(message string) error {
+	if g.tries == maxTries {
+		g.no(wire.AuthFailed, "authentication failed")
+		return errTries
+	}
+	g.exchange = login.NewServer(g.bind, func(user string) (login.Record, bool) {
+		if a, ok := g.srv.Accounts.Current().Lookup(user); ok && a.HasAuth {
+			g.record = a.Auth
+			return a.Auth, true
+		}
+		return login.Record{}, false
+	}, g.srv.Fake)
+	first, err := g.exchange.First(message)
+	if err != nil {
+		g.exchange = nil
+		return g.refused("malformed login")
+	}
+	return g.say(&wire.LoginAnswer{Message: first})
+}
+
+// refused counts a failed try. What is said and how the connection goes on is the same whatever the reason.
+func (g *gate) refused(reason string) error {
+	g.tries++
+	user := ""
+	if g.exchange != nil {
+		user = g.exchange.User()
+	}
+	g.exchange = nil
+	g.log.Warn("login failed", "user", user, "reason", reason, "try", g.tries)
+	if err := g.no(wire.AuthFailed, "authentication failed"); err != nil {
+		return err
+	}
+	if g.tries >= maxTries {
+		return errTries
+	}
+	return nil
+}
+
+func (g *gate) proof(message string) error {
+	if g.exchange == nil {
+		return g.no(wire.BadRequest, "proof: send login first")
+	}
+	final, err := g.exchange.Final(message)
+	if err != nil {
+		return g.refused("wrong user or password")
+	}
+	user := g.exchange.User()
+	g.exchange = nil
+	a, ok := g.srv.Accounts.Current().Lookup(user)
+	if !ok || !a.HasAuth || a.Auth.String() != g.record.String() { // changed while the proof was on its way
+		return g.refused("the account changed during the login")
+	}
+	if a.Locked != "" {
+		g.log.Warn("login refused", "user", user, "reason", "locked")
+		g.no(wire.Denied, "the account is locked: %s", a.Locked)
+		return errors.New("account locked")
+	}
+	home, err := g.srv.openHome(a)
+	if err != nil {
+		g.log.Error("cannot open home", "user", user, "err", err)
+		g.no(wire.Denied, "the home directory is missing or unusable: tell the administrator")
+		return errors.New("home unusable")
+	}
+	g.sess = newID()
+	g.srv.mu.Lock()
+	g.user, g.auth = user, g.record.String()
+	g.srv.mu.Unlock()
+	g.home = home
+	return g.say(&wire.ProofAnswer{Message: final, Session: g.sess, Boot: g.srv.boot, User: user, Rights: a.Rights.Names(), Features: []string{"nosync"}})
+}

@@ -1,0 +1,313 @@
+// Package session serves connections: it accepts them, lets a user in, and carries out the commands of one after the
+// other, answering in order. What a command does is in a file of its own; table.go lists them all.
+package session
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ferry/server/account"
+	"ferry/server/storage"
+	"ferry/server/storage/local"
+	"ferry/shared/login"
+	"ferry/shared/wire"
+)
+
+// Config is what a Server is made of. All fields are required unless said otherwise.
+type Config struct {
+	Accounts *account.Store
+	Homes    string      // directory that account homes are relative to
+	TLS      *tls.Config // for Serve with encryption
+	Fake     login.Fake  // answers for names that do not exist
+	Log      *slog.Logger
+	Version  string    // of the server program
+	Timing   Timing    // zero fields: the defaults
+	Ops      local.Ops // file operations of homes; zero: the real ones
+}
+
+// Timing is how long the server waits for whom. Zero fields take the defaults in brackets.
+type Timing struct {
+	Handshake time.Duration // until TLS is up (10 s)
+	Login     time.Duration // from accept to a finished login (30 s)
+	Stall     time.Duration // longest pause inside a message, either way (60 s)
+	Beat      time.Duration // a request that takes longer sends a sign of life this often (10 s)
+	Drain     time.Duration // how long Shutdown lets running requests finish (8 s)
+	Keep      time.Duration // unfinished uploads are dropped when untouched for so long (7 days)
+}
+
+func (t *Timing) fill() {
+	for _, d := range []struct {
+		v   *time.Duration
+		def time.Duration
+	}{
+		{&t.Handshake, 10 * time.Second}, {&t.Login, 30 * time.Second}, {&t.Stall, 60 * time.Second}, {&t.Beat, 10 * time.Second},
+		{&t.Drain, 8 * time.Second}, {&t.Keep, 7 * 24 * time.Hour},
+	} {
+		if *d.v == 0 {
+			*d.v = d.def
+		}
+	}
+}
+
+// Limits that protect the server from its peers.
+const (
+	maxUnanswered      = 1024    // requests read but not answered, per connection
+	maxQueuedBytes     = 3 << 20 // bodies read but not handled, per connection
+	maxAnswerBytes     = 2 << 20 // answers made but not sent, per connection
+	maxTries           = 3       // proofs per connection
+	maxStrangers       = 64      // connections of one address that are not logged in; more wait
+	maxWaiting         = 1024    // connections waiting for that; more are closed
+	maxUploads         = 1000    // unfinished uploads per account
+	writerGone         = time.Minute
+	farewell           = 2 * time.Second // to tell a peer why its session ends
+	acceptBackoffFirst = 5 * time.Millisecond
+	acceptBackoffMost  = time.Second
+)
+
+// Server serves any number of listeners.
+type Server struct {
+	Config
+	bufs    wire.Buffers
+	boot    string
+	ctx     context.Context
+	stop    context.CancelFunc
+	closing atomic.Bool
+	waiting atomic.Int64
+	active  sync.WaitGroup
+
+	mu        sync.Mutex
+	listeners map[net.Listener]struct{}
+	conns     map[*conn]struct{}
+	homes     map[string]*home         // by account name
+	strangers map[string]chan struct{} // slots by address
+
+	table map[string]entry
+}
+
+// New returns a server for c.
+func New(c Config) *Server {
+	c.Timing.fill()
+	ctx, stop := context.WithCancel(context.Background())
+	commands := map[string]entry{}
+	for _, e := range table() {
+		if _, twice := commands[e.cmd]; twice {
+			panic("session: two entries for " + e.cmd)
+		}
+		commands[e.cmd] = e
+	}
+	return &Server{
+		table:  commands,
+		Config: c, ctx: ctx, stop: stop, listeners: map[net.Listener]struct{}{}, conns: map[*conn]struct{}{},
+		homes: map[string]*home{}, strangers: map[string]chan struct{}{},
+	}
+}
+
+// Serve accepts connections from ln until Shutdown or Close, then returns nil. With encrypted false the frames travel
+// without TLS: for unix sockets and for networks the administrator declared private.
+func (s *Server) Serve(ln net.Listener, encrypted bool) error {
+	s.mu.Lock()
+	s.listeners[ln] = struct{}{}
+	s.mu.Unlock()
+	defer ln.Close()
+	pause := acceptBackoffFirst
+	for {
+		nc, err := ln.Accept()
+		if s.closing.Load() {
+			if err == nil {
+				nc.Close()
+			}
+			return nil
+		}
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return err
+			}
+			// Out of descriptors, mostly: others may free some; a tight loop would only take the processor from them.
+			s.Log.Warn("accept failed", "err", err, "retry_in", pause)
+			select {
+			case <-time.After(pause):
+			case <-s.ctx.Done():
+			}
+			pause = min(2*pause, acceptBackoffMost)
+			continue
+		}
+		pause = acceptBackoffFirst
+		s.active.Add(1)
+		go func() {
+			defer s.active.Done()
+			s.serve(nc, encrypted)
+		}()
+	}
+}
+
+// Shutdown stops accepting, lets requests that were read finish, and closes every connection; unfinished uploads stay
+// resumable. After ctx or the drain time whatever is left is cut off.
+func (s *Server) Shutdown(ctx context.Context) {
+	s.closing.Store(true)
+	ctx, cancel := context.WithTimeout(ctx, s.Timing.Drain)
+	defer cancel()
+	s.mu.Lock()
+	for ln := range s.listeners {
+		ln.Close()
+	}
+	for c := range s.conns {
+		c.drain()
+	}
+	s.mu.Unlock()
+	done := make(chan struct{})
+	go func() { s.active.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		s.mu.Lock()
+		for c := range s.conns {
+			c.abort(nil)
+		}
+		s.mu.Unlock()
+		<-done
+	}
+	s.stop()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, h := range s.homes {
+		h.store.Close()
+	}
+}
+
+// Enforce ends the sessions of accounts that are gone, locked or whose credentials changed. Call it after the accounts
+// were reloaded.
+func (s *Server) Enforce() {
+	set := s.Accounts.Current()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if c.user == "" {
+			continue
+		}
+		a, ok := set.Lookup(c.user)
+		switch {
+		case !ok:
+			c.abort(&wire.Error{Code: wire.Denied, Message: "the account was removed"})
+		case a.Locked != "":
+			c.abort(&wire.Error{Code: wire.Denied, Message: "the account was locked: " + a.Locked})
+		case a.Auth.String() != c.auth:
+			c.abort(&wire.Error{Code: wire.Denied, Message: "the password was changed: log in again"})
+		}
+	}
+}
+
+// Sessions returns how many connections are logged in.
+func (s *Server) Sessions() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for c := range s.conns {
+		if c.user != "" {
+			n++
+		}
+	}
+	return n
+}
+
+// home is one account's storage and what its connections share.
+type home struct {
+	name     string
+	store    *local.Home
+	refs     int
+	uploads  uploads
+	outcomes outcomes
+}
+
+// openHome returns the home of an account, opened once for all its connections.
+func (s *Server) openHome(a *account.Account) (*home, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h := s.homes[a.Name]; h != nil {
+		h.refs++
+		return h, nil
+	}
+	store, err := local.Open(filepath.Join(s.Homes, a.Home), local.Options{Log: s.Log, Ops: s.Ops, Owner: a.Name})
+	if err != nil {
+		return nil, err
+	}
+	h := &home{name: a.Name, store: store, refs: 1}
+	s.homes[a.Name] = h
+	go func() {
+		if n := store.Expire(s.ctx, s.Timing.Keep); n > 0 {
+			s.Log.Info("old uploads dropped", "user", a.Name, "count", n)
+		}
+	}()
+	return h, nil
+}
+
+// closeHome gives a home back. It stays open for the next session: an account's outcomes outlive its connections.
+func (s *Server) closeHome(h *home) {
+	s.mu.Lock()
+	h.refs--
+	s.mu.Unlock()
+}
+
+// admit waits for a place among the strangers of an address; release gives it back.
+func (s *Server) admit(nc net.Conn) (release func(), ok bool) {
+	addr := nc.RemoteAddr().String()
+	if host, _, err := net.SplitHostPort(addr); err == nil {
+		addr = host
+	}
+	s.mu.Lock()
+	slots := s.strangers[addr]
+	if slots == nil {
+		if len(s.strangers) > 4*maxWaiting { // forget addresses with nobody in them
+			for a, c := range s.strangers {
+				if len(c) == 0 {
+					delete(s.strangers, a)
+				}
+			}
+		}
+		slots = make(chan struct{}, maxStrangers)
+		s.strangers[addr] = slots
+	}
+	s.mu.Unlock()
+	var once sync.Once
+	release = func() { once.Do(func() { <-slots }) }
+	select {
+	case slots <- struct{}{}:
+		return release, true
+	default:
+	}
+	if s.waiting.Add(1) > maxWaiting {
+		s.waiting.Add(-1)
+		return nil, false
+	}
+	defer s.waiting.Add(-1)
+	t := time.NewTimer(s.Timing.Handshake)
+	defer t.Stop()
+	select {
+	case slots <- struct{}{}:
+		return release, true
+	case <-t.C:
+	case <-s.ctx.Done():
+	}
+	return nil, false
+}
+
+func newID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+var _ storage.Storage = (*local.Home)(nil)
+
+func (s *Server) lookup(cmd string) (entry, bool) {
+	e, ok := s.table[cmd]
+	return e, ok
+}

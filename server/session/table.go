@@ -1,0 +1,52 @@
+package session
+
+import (
+	"strconv"
+
+	"ferry/server/account"
+	"ferry/shared/wire"
+)
+
+// entry is what the server knows of a command.
+type entry struct {
+	cmd     string
+	rights  account.Rights // all of them are needed
+	body    bool           // a body follows, and must
+	batched bool           // may wait for the requests behind it; takes care of its body itself
+	quiet   bool           // not worth a line in the log
+	gate    bool           // part of the login
+	serve   func(*conn, *request) error
+}
+
+// table is every command of the protocol.
+func table() []entry {
+	return []entry{
+		{cmd: wire.CmdHello, gate: true},
+		{cmd: wire.CmdLogin, gate: true},
+		{cmd: wire.CmdProof, gate: true},
+		{cmd: wire.CmdLogout, serve: serveLogout},
+		{cmd: wire.CmdPing, serve: servePing, quiet: true},
+		{cmd: wire.CmdStat, rights: account.List, serve: serveStat},
+		{cmd: wire.CmdLs, rights: account.List, serve: serveLs},
+		{cmd: wire.CmdMkdir, rights: account.Write, serve: serveMkdir},
+		{cmd: wire.CmdRmdir, rights: account.Delete, serve: serveRmdir},
+		{cmd: wire.CmdRm, rights: account.Delete, serve: serveRm},
+		{cmd: wire.CmdMv, rights: account.Delete | account.Write, serve: serveMv},
+		{cmd: wire.CmdSum, rights: account.Read, serve: serveSum},
+		{cmd: wire.CmdPut, rights: account.Write, batched: true, serve: servePut},
+		{cmd: wire.CmdData, rights: account.Write, body: true, quiet: true, serve: serveData},
+		{cmd: wire.CmdCheck, rights: account.Write, body: true, quiet: true, serve: serveCheck},
+		{cmd: wire.CmdCommit, rights: account.Write, serve: serveCommit},
+		{cmd: wire.CmdGet, rights: account.Read, serve: serveGet},
+		{cmd: wire.CmdVerify, rights: account.Read, body: true, quiet: true, serve: serveVerify},
+		{cmd: wire.CmdResume, rights: account.List, serve: serveResume},
+		{cmd: wire.CmdDrop, rights: account.Write, serve: serveDrop},
+	}
+}
+
+func quoted(s string) string {
+	if len(s) > 40 {
+		s = s[:40] + "..."
+	}
+	return strconv.Quote(s)
+}

@@ -1,0 +1,197 @@
+package session
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"io/fs"
+	"strings"
+
+	"ferry/server/account"
+	"ferry/server/storage"
+	"ferry/shared/wire"
+)
+
+func servePing(c *conn, r *request) error {
+	var q wire.EmptyRequest
+	if err := wire.DecodeRequest(r.header, &q); err != nil {
+		return err
+	}
+	c.respond(&wire.EmptyAnswer{}, nil, nil)
+	return nil
+}
+
+func serveLogout(c *conn, r *request) error {
+	if err := servePing(c, r); err != nil {
+		return err
+	}
+	c.drain()
+	return nil
+}
+
+// allow tells whether the account, as it is now, has all of the rights.
+func (c *conn) allow(rights account.Rights) error {
+	a, ok := c.srv.Accounts.Current().Lookup(c.user)
+	if !ok || a.Locked != "" {
+		return refusal(wire.Denied, "the account is no longer active")
+	}
+	if !a.Rights.Has(rights) {
+		return refusal(wire.Denied, "permission denied: the account lacks the right "+(rights&^a.Rights).String())
+	}
+	return nil
+}
+
+func entryOf(e storage.Entry) wire.Entry {
+	return wire.Entry{Name: wire.Name(e.Name), Kind: string(e.Kind), Length: e.Length, Mtime: e.ModTime.UnixNano(),
+		Mode: uint32(e.Mode.Perm()), Version: e.Version}
+}
+
+func serveStat(c *conn, r *request) error {
+	var q wire.PathRequest
+	if err := wire.DecodeRequest(r.header, &q); err != nil {
+		return err
+	}
+	e, err := c.home.store.Stat(c.ctx, string(q.Path))
+	if err != nil {
+		return err
+	}
+	c.respond(&wire.EntryAnswer{Entry: entryOf(e)}, nil, nil)
+	return nil
+}
+
+// listPart is about how many bytes of entries one message of a listing carries.
+const listPart = 24 << 10
+
+func serveLs(c *conn, r *request) error {
+	var q wire.LsRequest
+	if err := wire.DecodeRequest(r.header, &q); err != nil {
+		return err
+	}
+	dir := string(q.Path)
+	top, err := c.home.store.Stat(c.ctx, dir)
+	if err != nil {
+		return err
+	}
+	if top.Kind != storage.Dir { // as ls does: a file lists itself
+		e := entryOf(top)
+		e.Name = wire.Name(dir[strings.LastIndexByte(dir, '/')+1:])
+		c.respond(&wire.LsAnswer{Entries: []wire.Entry{e}}, nil, nil)
+		return nil
+	}
+	prefix := strings.TrimSuffix(dir, "/") + "/"
+	part, size := []wire.Entry{}, 0
+	for e, err := range c.home.store.List(c.ctx, dir, q.Deep) {
+		if err != nil {
+			return err
+		}
+		if c.failed.Load() {
+			return c.ctx.Err()
+		}
+		w := entryOf(e)
+		w.Name = wire.Name(strings.TrimPrefix(e.Name, prefix))
+		cost := 160 + 3*len(w.Name) // a byte of a name takes up to six on the wire, but rarely more than one
+		if strings.ContainsFunc(string(w.Name), func(r rune) bool { return r < ' ' || r == '\uFFFD' }) {
+			cost += 4 * len(w.Name)
+		}
+		if size += cost; size > listPart && len(part) > 0 {
+			c.respond(&wire.LsAnswer{Answer: wire.Answer{More: true}, Entries: part}, nil, nil)
+			part, size = []wire.Entry{}, cost
+		}
+		part = append(part, w)
+	}
+	c.respond(&wire.LsAnswer{Entries: part}, nil, nil)
+	return nil
+}
+
+func serveMkdir(c *conn, r *request) error {
+	var q wire.MkdirRequest
+	if err := wire.DecodeRequest(r.header, &q); err != nil {
+		return err
+	}
+	return c.once(q.ID, func() (wire.Answerer, error) {
+		return &wire.EmptyAnswer{}, c.home.store.Mkdir(c.lasting(), string(q.Path), q.Parents)
+	})
+}
+
+// lasting is the context of what must not stop half-way because the client left.
+func (c *conn) lasting() context.Context { return context.WithoutCancel(c.ctx) }
+
+func serveRm(c *conn, r *request) error    { return serveRemove(c, r, false) }
+func serveRmdir(c *conn, r *request) error { return serveRemove(c, r, true) }
+
+func serveRemove(c *conn, r *request, dir bool) error {
+	var q wire.ChangeRequest
+	if err := wire.DecodeRequest(r.header, &q); err != nil {
+		return err
+	}
+	return c.once(q.ID, func() (wire.Answerer, error) {
+		e, err := c.home.store.Stat(c.lasting(), string(q.Path))
+		switch {
+		case err != nil:
+			return nil, err
+		case dir && e.Kind != storage.Dir:
+			return nil, storage.ErrNotDir
+		case !dir && e.Kind == storage.Dir:
+			return nil, storage.ErrIsDir
+		}
+		return &wire.EmptyAnswer{}, c.home.store.Remove(c.lasting(), string(q.Path))
+	})
+}
+
+func serveMv(c *conn, r *request) error {
+	var q wire.MvRequest
+	if err := wire.DecodeRequest(r.header, &q); err != nil {
+		return err
+	}
+	return c.once(q.ID, func() (wire.Answerer, error) {
+		if q.Replace {
+			if _, err := c.home.store.Stat(c.lasting(), string(q.To)); err == nil {
+				if err := c.allow(account.Overwrite); err != nil {
+					return nil, err
+				}
+			}
+		}
+		return &wire.EmptyAnswer{}, c.home.store.Rename(c.lasting(), string(q.Path), string(q.To), q.Replace)
+	})
+}
+
+func serveSum(c *conn, r *request) error {
+	var q wire.PathRequest
+	if err := wire.DecodeRequest(r.header, &q); err != nil {
+		return err
+	}
+	f, err := c.home.store.Open(c.ctx, string(q.Path), "")
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	lent := c.srv.bufs.Body()
+	defer c.srv.bufs.PutBody(lent)
+	h := sha256.New()
+	for off := int64(0); ; {
+		n, err := f.ReadAt(*lent, off)
+		h.Write((*lent)[:n])
+		off += int64(n)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if c.ctx.Err() != nil {
+			return c.ctx.Err()
+		}
+	}
+	if err := f.Check(); err != nil {
+		return err
+	}
+	c.respond(&wire.SumAnswer{SHA256: hex.EncodeToString(h.Sum(nil)), Entry: entryOf(f.Entry())}, nil, nil)
+	return nil
+}
+
+// isMissing tells whether a name, or a directory on the way to it, is not there.
+func isMissing(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, storage.ErrNotDir)
+}

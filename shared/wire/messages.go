@@ -1,0 +1,301 @@
+package wire
+
+import (
+	"ferry/shared/block"
+)
+
+// ProtocolVersion is the version that this package speaks. ALPN is its name in the TLS handshake.
+const (
+	ProtocolVersion = 1
+	ALPN            = "ferry/1"
+)
+
+// The commands, in the order of doc.go.
+const (
+	CmdHello  = "hello"
+	CmdLogin  = "login"
+	CmdProof  = "proof"
+	CmdLogout = "logout"
+	CmdPing   = "ping"
+	CmdStat   = "stat"
+	CmdLs     = "ls"
+	CmdMkdir  = "mkdir"
+	CmdRmdir  = "rmdir"
+	CmdRm     = "rm"
+	CmdMv     = "mv"
+	CmdSum    = "sum"
+	CmdPut    = "put"
+	CmdData   = "data"
+	CmdCheck  = "check"
+	CmdCommit = "commit"
+	CmdGet    = "get"
+	CmdVerify = "verify"
+	CmdResume = "resume"
+	CmdDrop   = "drop"
+)
+
+// Request is the part that every request has. Size is present when a body of so many bytes follows.
+type Request struct {
+	Cmd  string `json:"cmd"`
+	Size *int64 `json:"size,omitzero"`
+}
+
+// Head returns the request's common part.
+func (r *Request) Head() *Request { return r }
+
+// Ident is the part of requests that change something: 32 hexadecimal digits, random, the same when the request is
+// repeated because its answer was lost.
+type Ident struct {
+	ID   string `json:"id"`
+	Boot string `json:"boot,omitzero"` // when repeated: the boot of the server it was first sent to
+}
+
+// Requester is any request.
+type Requester interface{ Head() *Request }
+
+// Answer is the part that every answer has.
+type Answer struct {
+	More  bool   `json:"more,omitzero"` // further messages of this answer follow
+	Error *Error `json:"error,omitzero"`
+	Size  *int64 `json:"size,omitzero"`  // bytes of the body that follows
+	Again bool   `json:"again,omitzero"` // remembered from the first time this id was seen
+}
+
+// Top returns the answer's common part.
+func (a *Answer) Top() *Answer { return a }
+
+// Answerer is any answer.
+type Answerer interface{ Top() *Answer }
+
+// HelloRequest opens every connection.
+type HelloRequest struct {
+	Request
+	Version int    `json:"version"`
+	Client  string `json:"client,omitzero"` // name and version of the program, at most 64 bytes
+	Nonce   string `json:"nonce,omitzero"`  // plain connections only: 32 random bytes in hexadecimal
+}
+
+// HelloAnswer is the answer to hello.
+type HelloAnswer struct {
+	Answer
+	Version int    `json:"version"`
+	Server  string `json:"server"`
+	Nonce   string `json:"nonce,omitzero"`
+}
+
+// MessageRequest is login and proof: one text of the SCRAM exchange.
+type MessageRequest struct {
+	Request
+	Message string `json:"message"`
+}
+
+// LoginAnswer is the answer to login.
+type LoginAnswer struct {
+	Answer
+	Message string `json:"message"`
+}
+
+// ProofAnswer is the answer to proof: the session.
+type ProofAnswer struct {
+	Answer
+	Message  string   `json:"message"`
+	Session  string   `json:"session"` // its id, 32 hexadecimal digits
+	Boot     string   `json:"boot"`    // changes when the server starts, and with it what it remembers is gone
+	User     string   `json:"user"`
+	Rights   []string `json:"rights"`
+	Features []string `json:"features"`
+}
+
+// EmptyRequest is a request without fields of its own: logout, ping, resume.
+type EmptyRequest struct{ Request }
+
+// EmptyAnswer is an answer without fields of its own.
+type EmptyAnswer struct{ Answer }
+
+// Entry describes one name.
+type Entry struct {
+	Name    Name   `json:"name"`             // the whole path; in a listing, relative to the directory asked for
+	Kind    string `json:"kind"`             // file, dir, link, other
+	Length  int64  `json:"length"`           // bytes
+	Mtime   int64  `json:"mtime"`            // nanoseconds since 1970 UTC
+	Mode    uint32 `json:"mode"`             // permission bits
+	Version string `json:"version,omitzero"` // of a file
+}
+
+// PathRequest names one thing: stat, sum.
+type PathRequest struct {
+	Request
+	Path Name `json:"path"`
+}
+
+// EntryAnswer is the answer to stat.
+type EntryAnswer struct {
+	Answer
+	Entry Entry `json:"entry"`
+}
+
+// LsRequest lists a directory, with Deep the whole tree below it.
+type LsRequest struct {
+	Request
+	Path Name `json:"path"`
+	Deep bool `json:"deep,omitzero"`
+}
+
+// LsAnswer carries some of the entries, in no particular order.
+type LsAnswer struct {
+	Answer
+	Entries []Entry `json:"entries"`
+}
+
+// ChangeRequest is rm and rmdir.
+type ChangeRequest struct {
+	Request
+	Ident
+	Path Name `json:"path"`
+}
+
+// MkdirRequest makes a directory.
+type MkdirRequest struct {
+	Request
+	Ident
+	Path    Name `json:"path"`
+	Parents bool `json:"parents,omitzero"` // make missing ones above it too; no error if it is there
+}
+
+// MvRequest moves a file or directory.
+type MvRequest struct {
+	Request
+	Ident
+	Path    Name   `json:"path"`
+	To      Name   `json:"to"`
+	Replace bool   `json:"replace,omitzero"` // a file at the target may be replaced
+	Version string `json:"version,omitzero"` // of the file that is to move, if known: tells a repeated request from a new one
+}
+
+// SumAnswer carries a file's digest.
+type SumAnswer struct {
+	Answer
+	SHA256 string `json:"sha256"` // hexadecimal
+	Entry  Entry  `json:"entry"`
+}
+
+// PutRequest opens an upload; with a body it is the whole upload.
+type PutRequest struct {
+	Request
+	Ident
+	Path    Name    `json:"path"`
+	Length  int64   `json:"length"`
+	Mtime   int64   `json:"mtime"`
+	Mode    uint32  `json:"mode,omitzero"`    // permission bits; 0: the server's default
+	Job     string  `json:"job,omitzero"`     // 32 hexadecimal digits: the same for every try at this transfer
+	Expect  *string `json:"expect,omitzero"`  // publish only over this version; "": only where nothing is
+	Force   bool    `json:"force,omitzero"`   // publish over whatever is there then
+	Parents bool    `json:"parents,omitzero"` // make missing directories
+	NoSync  bool    `json:"nosync,omitzero"`  // small uploads: answer before it is durable
+}
+
+// PutAnswer tells what is there already, or for a small upload what was published.
+type PutAnswer struct {
+	Answer
+	Upload string       `json:"upload,omitzero"`
+	Epoch  int64        `json:"epoch,omitzero"`
+	Key    *block.Key   `json:"key,omitzero"`
+	Have   block.Ranges `json:"have,omitzero"`
+	Staged int64        `json:"staged,omitzero"` // how many bytes of have lie in the staging; the rest is in the old version
+	Base   *string      `json:"base,omitzero"`   // version of what is there now, "" if nothing: to be given as expect when the upload is reopened
+	Entry  *Entry       `json:"entry,omitzero"`
+	Same   bool         `json:"same,omitzero"` // it was there already, byte for byte
+}
+
+// DataRequest carries bytes of an upload, within one block.
+type DataRequest struct {
+	Request
+	Upload string    `json:"upload"`
+	Epoch  int64     `json:"epoch"`
+	Offset int64     `json:"offset"`
+	Tag    block.Tag `json:"tag"` // of the body, under the number of its block
+}
+
+// CheckRequest carries the tags of blocks first, first+1, ...: 16 bytes each, at most 256.
+type CheckRequest struct {
+	Request
+	Upload string `json:"upload"`
+	Epoch  int64  `json:"epoch"`
+	First  int64  `json:"first"`
+}
+
+// CommitRequest publishes an upload.
+type CommitRequest struct {
+	Request
+	Ident
+	Upload string `json:"upload"`
+	Epoch  int64  `json:"epoch"`
+	NoSync bool   `json:"nosync,omitzero"`
+}
+
+// CommitAnswer tells what was published.
+type CommitAnswer struct {
+	Answer
+	Entry  Entry `json:"entry"`
+	Same   bool  `json:"same,omitzero"`
+	Reused int64 `json:"reused,omitzero"` // bytes that were verified instead of sent to this epoch
+}
+
+// GetRequest asks for bytes of a file.
+type GetRequest struct {
+	Request
+	Path    Name      `json:"path"`
+	Version string    `json:"version,omitzero"` // "": whatever is there
+	Offset  int64     `json:"offset"`           // a multiple of the block size
+	Length  int64     `json:"length"`           // at most 64 MiB; what lies beyond the end is not sent
+	Key     block.Key `json:"key"`              // made by the client, for the tags
+}
+
+// MaxGet is the largest length of one get.
+const MaxGet = 64 << 20
+
+// GetAnswer carries one block, or nothing when the range is empty. The first message has the entry.
+type GetAnswer struct {
+	Answer
+	Entry *Entry     `json:"entry,omitzero"`
+	Tag   *block.Tag `json:"tag,omitzero"`
+}
+
+// VerifyRequest carries the tags of what the client holds of a file, as CheckRequest does of an upload. Its answer, as
+// that of check, is a body with one bit a block: set if the block is needed.
+type VerifyRequest struct {
+	Request
+	Path    Name      `json:"path"`
+	Version string    `json:"version"`
+	First   int64     `json:"first"`
+	Key     block.Key `json:"key"`
+}
+
+// MaxTags is how many tags one check or verify carries.
+const MaxTags = 256
+
+// Upload describes one unfinished upload of the account.
+type Upload struct {
+	ID      string `json:"upload"`
+	Path    Name   `json:"path"`
+	Length  int64  `json:"length"`
+	Done    int64  `json:"done"` // bytes staged, not yet verified
+	Job     string `json:"job"`
+	Created int64  `json:"created"` // nanoseconds since 1970 UTC
+	Touched int64  `json:"touched"`
+	Mtime   int64  `json:"mtime"`
+	Live    bool   `json:"live,omitzero"` // someone is sending it now
+}
+
+// ResumeAnswer lists unfinished uploads.
+type ResumeAnswer struct {
+	Answer
+	Uploads []Upload `json:"uploads"`
+}
+
+// DropRequest discards an unfinished upload.
+type DropRequest struct {
+	Request
+	Ident
+	Upload string `json:"upload"`
+}
