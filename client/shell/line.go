@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unicode/utf8"
@@ -112,14 +113,17 @@ type terminal struct {
 	history  history
 	closing  sync.Once
 
-	mu sync.Mutex // held while a password is read, and by those who print
+	mu      sync.Mutex  // held while a password is read, and by those who print
+	reading atomic.Bool // within Read
 }
 
 func (t *terminal) Read(prompt string) (string, error) {
 	t.mu.Lock()
 	t.rl.SetPrompt(t.lastLine(prompt))
 	t.mu.Unlock()
+	t.reading.Store(true)
 	line, err := t.rl.Readline()
+	t.reading.Store(false)
 	return line, interrupted(err)
 }
 
@@ -169,6 +173,11 @@ type printer struct{ t *terminal }
 func (p printer) Write(b []byte) (int, error) {
 	p.t.mu.Lock()
 	defer p.t.mu.Unlock()
+	// Between its prompt and the first look at the keyboard readline would take nobody to be
+	// typing and not draw the prompt again. The same holds for a moment after Enter.
+	for i := 0; i < 20 && p.t.reading.Load() && !p.t.rl.Terminal.IsReading(); i++ {
+		time.Sleep(time.Millisecond)
+	}
 	return p.t.rl.Stdout().Write(b)
 }
 

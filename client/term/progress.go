@@ -301,7 +301,7 @@ func (s state) line(columns int) string {
 	if s.total >= 0 {
 		name += fmt.Sprintf(" %4s", s.percent())
 	}
-	end := fmt.Sprintf("%10s %7s", s.pace(), s.left())
+	end := fmt.Sprintf("%11s %7s", s.pace(), s.left())
 	if long := fmt.Sprintf("%22s %s", s.amount(), end); Width(name)+Width(long) < columns {
 		end = long
 	}

@@ -29,6 +29,7 @@ func TestPlain(t *testing.T) {
 
 		m = p.Start("re\x1bport.pdf", 3435973837)
 		m.Reuse(32 << 20)
+		time.Sleep(500 * time.Millisecond) // never at the same moment as a line
 		for range 20 {
 			m.Add(48 << 20)
 			time.Sleep(time.Second)
@@ -47,12 +48,11 @@ func TestPlain(t *testing.T) {
 		time.Sleep(4 * time.Second)
 		u.Add(10 << 20)
 		time.Sleep(6 * time.Second)
-		u.Add(10 << 20)
 		synctest.Wait()
 		u.Done()
 		want := `re\x1bport.pdf: 512 MiB of 3.2 GiB (15%), 48 MiB/s
 re\x1bport.pdf: 992 MiB of 3.2 GiB (30%), 48 MiB/s
-re\x1bport.pdf: 992 MiB of 3.2 GiB (30%), stalled 11 s
+re\x1bport.pdf: 992 MiB of 3.2 GiB (30%), stalled 10 s
 re\x1bport.pdf: 992 MiB of 3.2 GiB (30%), reconnecting in 2 s
 stdin: 20 MiB, stalled 6 s
 `
@@ -109,10 +109,10 @@ func TestNone(t *testing.T) {
 func TestLine(t *testing.T) {
 	s := state{name: "report.pdf", total: 4 << 30, reused: 1 << 30, moved: 1 << 30, rate: 98 << 20}
 	for columns, want := range map[int]string{
-		99: "report.pdf                         50% [---====       ]         2 GiB of 4 GiB   98 MiB/s    0:21",
-		79: "report.pdf                  50%         2 GiB of 4 GiB   98 MiB/s    0:21",
-		59: "report.pdf            50% [--==    ]   98 MiB/s    0:21",
-		39: "report.pdf      50%   98 MiB/s    0:21",
+		99: "report.pdf                50% [------======            ]         2 GiB of 4 GiB    98 MiB/s    0:21",
+		79: "report.pdf           50% [--==     ]         2 GiB of 4 GiB    98 MiB/s    0:21",
+		59: "report.pdf      50% [----====         ]    98 MiB/s    0:21",
+		39: "report.pdf    50%    98 MiB/s    0:21",
 	} {
 		if got := s.line(columns); got != want {
 			t.Errorf("%d columns:\n%q, want\n%q", columns, got, want)
@@ -186,7 +186,7 @@ func (s *screen) wait(t *testing.T, what string, ok func(text string) bool) stri
 	defer s.mu.Unlock()
 	for !ok(s.vt.String()) {
 		if !time.Now().Before(deadline) {
-			t.Fatalf("no %s on the screen:\n%s\nraw: %q", what, s.vt.String(), s.raw.String())
+			t.Fatalf("no %s on the screen:\n%s", what, s.vt.String())
 		}
 		s.cond.Wait()
 	}
@@ -201,7 +201,7 @@ func TestBar(t *testing.T) {
 	a.Reuse(1 << 30)
 	a.Add(1 << 30)
 	s.wait(t, "bars", func(text string) bool {
-		return strings.Contains(text, "50% [---===") && strings.Contains(text, "2 GiB of 4 GiB") && strings.Contains(text, `b\x0db`)
+		return strings.Contains(text, "50% [------======") && strings.Contains(text, "2 GiB of 4 GiB") && strings.Contains(text, `b\x0db`)
 	})
 	b.Note("reconnecting in 2 s")
 	s.wait(t, "note", func(text string) bool { return strings.Contains(text, "reconnecting in 2 s") })

@@ -26,7 +26,6 @@ func TestPassword(t *testing.T) {
 	for _, test := range []struct{ name, keys, want string }{
 		{"enter", "geheim ß\n", `got "geheim ß", interrupted false, error <nil>.`},
 		{"ctrl-c", "gehe\x03", `got "", interrupted true, error interrupted.`},
-		{"ctrl-d", "\x04", `got "", interrupted false, error ask for a password: EOF.`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			cmd := exec.Command(os.Args[0], "-test.run=^TestPasswordChild$")
