@@ -63,7 +63,7 @@ func (p *parser) decode(text []byte) error {
 	}
 	items, bad := scan(text)
 	if bad != nil && bad.msg != "" {
-		return p.errorf(bad.line, fmt.Sprintf("at most %d levels", maxDepth), "%s", bad.msg)
+		return p.errorf(bad.line, "", "%s", bad.msg)
 	}
 	if bad != nil {
 		// Only what leads up to the error: what follows was not checked for depth.

@@ -122,10 +122,11 @@ func TestParseErrors(t *testing.T) {
 		{"credential as a home", "[users.a]\nhome = '" + record + "'\n", "u:2: a: home: looks like a credential"},
 		{"locked too long", "[users.a]\nlocked = '" + strings.Repeat("x", 201) + "'\n", "u:2: a: locked: is too long (at most 200 bytes)"},
 		{"too large", strings.Repeat("#\n", maxFile/2+1), "u: is larger than 8 MiB"},
-		{"deep lists", "[users.a]\nrights = " + strings.Repeat("[", 3<<20) + "\n", "u:2: nested too deeply"},
-		{"deep inline tables", "x = " + strings.Repeat("{a=", 1<<20), "u:1: nested too deeply"},
-		{"deep header", "[" + strings.Repeat("a.", 1<<20) + "a]\n", "u:1: nested too deeply"},
-		{"deep key in a table", "x = {" + strings.Repeat("a.", 1<<20) + "a=1}\n", "u:1: nested too deeply"},
+		{"many tables", strings.Repeat("[x]\n", maxItems+1), "u:200001: too many keys and tables (at most 200000)"},
+		{"deep lists", "[users.a]\nrights = " + strings.Repeat("[", 3<<20) + "\n", "u:2: nested too deeply (at most 16 levels)"},
+		{"deep inline tables", "x = " + strings.Repeat("{a=", 1<<20), "u:1: nested too deeply (at most 16 levels)"},
+		{"deep header", "[" + strings.Repeat("a.", 1<<20) + "a]\n", "u:1: nested too deeply (at most 16 levels)"},
+		{"deep key in a table", "x = {" + strings.Repeat("a.", 1<<20) + "a=1}\n", "u:1: nested too deeply (at most 16 levels)"},
 		{"deep after an error", "x = }" + strings.Repeat("[", 3<<20), ""},
 		{"deep after a bad string", "x = \"\\q" + strings.Repeat("[", 3<<20) + "\"\n", ""},
 	} {
@@ -210,8 +211,8 @@ func BenchmarkParse10000(b *testing.B) {
 // The worst file that the size limit lets through.
 func BenchmarkParseLargest(b *testing.B) {
 	var text bytes.Buffer
-	for i := 0; text.Len() < maxFile-32; i++ {
-		fmt.Fprintf(&text, "[users.%x]\n", i)
+	for i := range maxItems {
+		fmt.Fprintf(&text, "[users.%026x]\n", i)
 	}
 	for b.Loop() {
 		if _, err := Parse("u", text.Bytes()); err != nil {

@@ -10,6 +10,12 @@ import (
 // TOML library recurses on them, so the bound is checked before it runs.
 const maxDepth = 16
 
+// maxItems bounds the keys and headers of a file: far above what real accounts
+// fill 8 MiB with, and what the library needs for them stays below 1 GiB.
+const maxItems = 200_000
+
+const tooDeep = "nested too deeply (at most 16 levels)"
+
 type itemKind int
 
 const (
@@ -93,6 +99,9 @@ func scan(text []byte) ([]item, *scanError) {
 		if it.kind != 0 {
 			items = append(items, it)
 		}
+		if len(items) > maxItems {
+			return nil, &scanError{s.pos, it.line, "too many keys and tables (at most 200000)"}
+		}
 	}
 	return items, nil
 }
@@ -162,7 +171,7 @@ func (s *scanner) key() []string {
 		}
 		s.pos++
 		if len(parts) == maxDepth {
-			s.fail("nested too deeply")
+			s.fail(tooDeep)
 		}
 	}
 }
@@ -235,7 +244,7 @@ func (s *scanner) value() (inner bool) {
 			s.fail("")
 		}
 		if depth > maxDepth || dots > maxDepth {
-			s.fail("nested too deeply")
+			s.fail(tooDeep)
 		}
 		s.pos++
 	}

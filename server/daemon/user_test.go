@@ -5,11 +5,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
+	"github.com/creack/pty"
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"ferry/server/account"
 )
@@ -216,6 +220,66 @@ func TestUserErrors(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "homes", "bob")); err == nil {
 		t.Error("a refused add left a home")
+	}
+}
+
+// echoes reports whether a terminal shows what is typed.
+func echoes(t *testing.T, tty *os.File) bool {
+	state, err := unix.IoctlGetTermios(int(tty.Fd()), unix.TCGETS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state.Lflag&unix.ECHO != 0
+}
+
+// TestUserTerminalChild is the process on the other side of TestUserTerminal.
+func TestUserTerminalChild(t *testing.T) {
+	dir := os.Getenv("USER_TEST_TERMINAL")
+	if dir == "" {
+		t.Skip("runs inside TestUserTerminal")
+	}
+	out, errs, err := ferryd("", "add", "alice", "--data", dir)
+	fmt.Printf("<%s%s%v>\n", out, errs, err)
+}
+
+// At a terminal the password is asked for twice and never echoed, and an
+// interrupt gives the echo back.
+func TestUserTerminal(t *testing.T) {
+	for _, tt := range []struct{ name, first, second, want string }{
+		{"same", "correct horse\n", "correct horse\n", "<added alice\n<nil>>"},
+		{"different", "correct horse\n", "correct mule\n", "<user add: alice: the passwords differ>"},
+		{"interrupt", "correct horse\n", "correct\x03", "<user add: alice: read the password: interrupted>"},
+	} {
+		c := exec.Command(os.Args[0], "-test.run=^TestUserTerminalChild$")
+		c.Env = append(os.Environ(), "USER_TEST_TERMINAL="+t.TempDir())
+		tty, err := pty.Start(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers := []string{"New password: ", tt.first, "Again: ", tt.second}
+		var seen []byte
+		b := make([]byte, 1)
+		for {
+			if _, err := tty.Read(b); err != nil {
+				break // the other side is gone
+			}
+			seen = append(seen, b...)
+			if len(answers) > 0 && strings.HasSuffix(string(seen), answers[0]) {
+				for echoes(t, tty) {
+					runtime.Gosched() // until the other side is ready to read
+				}
+				if _, err := tty.WriteString(answers[1]); err != nil {
+					t.Fatal(err)
+				}
+				answers = answers[2:]
+			}
+		}
+		c.Wait()
+		tty.Close()
+		screen := strings.ReplaceAll(string(seen), "\r\n", "\n")
+		if !strings.Contains(screen, tt.want) || strings.Contains(screen, "correct") {
+			t.Errorf("%s: the terminal shows %q, want %q", tt.name, screen, tt.want)
+		}
 	}
 }
 
