@@ -1,0 +1,444 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"ferry/shared/block"
+	"ferry/shared/wire"
+)
+
+// ErrSourceChanged means that the file to be sent was altered while it was being sent.
+var ErrSourceChanged = errors.New("the file changed while it was being sent")
+
+// Source is a file to be sent.
+type Source struct {
+	io.ReaderAt
+	Length int64
+	Mtime  int64        // nanoseconds since 1970 UTC
+	Mode   uint32       // permission bits to give it, 0: the server's default
+	Check  func() error // tells whether the file still is what it was: nil or ErrSourceChanged
+}
+
+// PutOptions say how a file is published.
+type PutOptions struct {
+	Job     string  // 32 hexadecimal digits, the same for every try at this transfer
+	Expect  *string // publish only over this version; "": only where nothing is
+	Force   bool    // publish over whatever is there at the end, even if it changed meanwhile
+	Parents bool    // make missing directories
+	NoSync  bool    // do not wait until it is durable
+	// Moved and Reused are told of bytes as they are acknowledged or found to be there already; each byte of the file is
+	// counted once, however often it travels. They may be nil.
+	Moved, Reused func(n int64)
+}
+
+// Result tells what a transfer did.
+type Result struct {
+	Entry  wire.Entry
+	Same   bool  // nothing had to be moved: it was all there
+	Moved  int64 // bytes of the file that travelled, those that did so twice counted twice
+	Reused int64 // bytes that were verified to be there already
+}
+
+// maxReopen bounds how often a transfer starts over because what was staged proved useless.
+const maxReopen = 3
+
+// window is how many requests of a transfer are unanswered at most; each carries up to 1 MiB.
+const window = 48
+
+// Put sends a file and returns when the server has published it. After a loss of the connection it goes on where the
+// server left off. Errors besides the server's: ErrSourceChanged, *UnreachableError.
+func (c *Client) Put(ctx context.Context, path string, src Source, o PutOptions) (Result, error) {
+	if src.Length <= block.Size {
+		return c.putSmall(ctx, path, src, o)
+	}
+	u := &putRun{client: c, path: path, src: src, opts: o, expect: o.Expect, counted: block.NewBitmap(block.Count(src.Length))}
+	for reopened := 0; ; {
+		err := u.attempt(ctx)
+		switch code := wire.CodeOf(err); {
+		case err == nil:
+			return u.result, nil
+		case ctx.Err() != nil:
+			return u.result, ctx.Err()
+		case isLost(err):
+			continue // use waits, and gives up in time
+		case (code == wire.VerifyFailed || code == wire.NotFound && u.opened) && reopened < maxReopen:
+			reopened++ // what was staged is gone or no good
+		default:
+			return u.result, err
+		}
+	}
+}
+
+func (c *Client) putSmall(ctx context.Context, path string, src Source, o PutOptions) (Result, error) {
+	b := make([]byte, src.Length)
+	if n, err := src.ReadAt(b, 0); n < len(b) {
+		if err == io.EOF {
+			err = ErrSourceChanged
+		}
+		return Result{}, err
+	}
+	if err := src.Check(); err != nil {
+		return Result{}, err
+	}
+	r := &wire.PutRequest{Request: wire.Request{Cmd: wire.CmdPut}, Ident: wire.Ident{ID: NewID()}, Path: wire.Name(path), Length: src.Length,
+		Mtime: src.Mtime, Mode: src.Mode, Job: o.Job, Expect: o.Expect, Force: o.Force, Parents: o.Parents, NoSync: o.NoSync}
+	for try := 0; ; try++ {
+		k, err := c.use(ctx)
+		if err != nil {
+			return Result{}, err
+		}
+		var a wire.PutAnswer
+		_, err = k.ask(ctx, r, b, &a)
+		if ctx.Err() != nil {
+			return Result{}, ctx.Err()
+		}
+		if isLost(err) && try < maxRepeats {
+			r.Boot = c.Info().Boot
+			continue
+		}
+		if err != nil {
+			return Result{}, err
+		}
+		if a.Entry == nil {
+			return Result{}, &wire.ProtocolError{Msg: "put was answered without an entry"}
+		}
+		res := Result{Entry: *a.Entry, Same: a.Same}
+		if a.Same {
+			res.Reused = src.Length
+			tell(o.Reused, src.Length)
+		} else {
+			res.Moved = src.Length
+			tell(o.Moved, src.Length)
+		}
+		return res, nil
+	}
+}
+
+func tell(f func(int64), n int64) {
+	if f != nil && n > 0 {
+		f(n)
+	}
+}
+
+// putRun is one upload of several blocks, over as many connections as it takes.
+type putRun struct {
+	client  *Client
+	path    string
+	src     Source
+	opts    PutOptions
+	expect  *string
+	opened  bool
+	commit  *wire.CommitRequest // sent and perhaps carried out, but not answered
+	counted block.Bitmap        // blocks that were told to Moved or Reused
+	result  Result
+}
+
+// attempt goes through an upload on one connection.
+func (u *putRun) attempt(ctx context.Context) error {
+	k, err := u.client.use(ctx)
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { k.end(&lostError{ctx.Err()}) })
+	defer stop()
+	if u.commit != nil { // the server may have done it and remember
+		var a wire.CommitAnswer
+		if _, err := k.ask(ctx, u.commit, nil, &a); err == nil {
+			u.finish(a)
+			return nil
+		} else if isLost(err) {
+			return err
+		}
+		u.commit = nil
+	}
+	r := &wire.PutRequest{Request: wire.Request{Cmd: wire.CmdPut}, Ident: wire.Ident{ID: NewID()}, Path: wire.Name(u.path), Length: u.src.Length,
+		Mtime: u.src.Mtime, Mode: u.src.Mode, Job: u.opts.Job, Expect: u.expect, Force: u.opts.Force, Parents: u.opts.Parents}
+	var open wire.PutAnswer
+	if _, err := k.ask(ctx, r, nil, &open); err != nil {
+		return err
+	}
+	if open.Key == nil || open.Upload == "" {
+		return &wire.ProtocolError{Msg: "put was answered without an upload"}
+	}
+	u.opened = true
+	if u.expect == nil && open.Base != nil {
+		u.expect = open.Base // from now on it is this version that we mean to replace
+	}
+	if err := u.send(ctx, k, &open); err != nil {
+		return err
+	}
+	if err := u.src.Check(); err != nil {
+		return err
+	}
+	u.commit = &wire.CommitRequest{Request: wire.Request{Cmd: wire.CmdCommit}, Ident: wire.Ident{ID: NewID()}, Upload: open.Upload,
+		Epoch: open.Epoch, NoSync: u.opts.NoSync}
+	var a wire.CommitAnswer
+	if _, err := k.ask(ctx, u.commit, nil, &a); err != nil {
+		if !isLost(err) {
+			u.commit = nil
+		}
+		return err
+	}
+	u.finish(a)
+	return nil
+}
+
+func (u *putRun) finish(a wire.CommitAnswer) {
+	u.result.Entry, u.result.Same = a.Entry, a.Same && u.result.Moved == 0
+}
+
+// step is one request of an upload: a block, or with tags a check of some.
+type step struct {
+	first int64
+	count int   // blocks to check; 0: send or fetch first
+	more  int64 // fetch so many blocks
+	body  []byte
+	lent  *[]byte
+	tag   block.Tag
+	call  *call
+}
+
+// plan hands out what remains to be sent and checked.
+type plan struct {
+	mu      sync.Mutex
+	change  sync.Cond
+	send    []int64 // blocks to send
+	checks  []step  // blocks to check
+	waiting int     // checks that are not answered
+	turn    int
+	stopped bool
+}
+
+// next returns the next step, waiting while only unanswered checks can tell; false: nothing is left.
+func (p *plan) next() (step, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for !p.stopped && len(p.send) == 0 && len(p.checks) == 0 && p.waiting > 0 {
+		p.change.Wait()
+	}
+	if p.stopped {
+		return step{}, false
+	}
+	// New bytes go first; checks travel between them, so that the server's disk and the line are busy at once.
+	p.turn++
+	if len(p.send) > 0 && (p.turn%16 != 0 || len(p.checks) == 0) {
+		n := p.send[0]
+		p.send = p.send[1:]
+		return step{first: n}, true
+	}
+	if len(p.checks) > 0 {
+		s := p.checks[0]
+		p.checks = p.checks[1:]
+		p.waiting++
+		return s, true
+	}
+	return step{}, false
+}
+
+// answered takes in the answer of a check: need are the blocks that must be sent after all.
+func (p *plan) answered(need []int64) {
+	p.mu.Lock()
+	p.send = append(p.send, need...)
+	p.waiting--
+	p.mu.Unlock()
+	p.change.Broadcast()
+}
+
+func (p *plan) stop() {
+	p.mu.Lock()
+	p.stopped = true
+	p.mu.Unlock()
+	p.change.Broadcast()
+}
+
+// newPlan sends what is outside have and checks the rest.
+func newPlan(length int64, have block.Ranges) *plan {
+	p := &plan{}
+	p.change.L = &p.mu
+	run := step{first: -1}
+	flush := func() {
+		if run.count > 0 {
+			p.checks = append(p.checks, run)
+		}
+		run = step{first: -1}
+	}
+	for n := int64(0); n < block.Count(length); n++ {
+		if !have.Has(block.Range{Off: n * block.Size, End: n*block.Size + block.Len(n, length)}) {
+			flush()
+			p.send = append(p.send, n)
+			continue
+		}
+		if run.first < 0 {
+			run.first = n
+		}
+		if run.count++; run.count == wire.MaxTags {
+			flush()
+		}
+	}
+	flush()
+	return p
+}
+
+// send brings every block across. Reading and tagging, sending, and taking in the answers each have a goroutine.
+func (u *putRun) send(ctx context.Context, k *conn, open *wire.PutAnswer) error {
+	p := newPlan(u.src.Length, open.Have)
+	tagger := block.NewTagger(*open.Key)
+	read := make(chan step, 1)
+	sent := make(chan step, window)
+	var readErr, sendErr error
+	go func() {
+		defer close(read)
+		for {
+			s, ok := p.next()
+			if !ok {
+				return
+			}
+			if readErr = u.read(&s, tagger, k.bufs); readErr != nil {
+				return
+			}
+			read <- s
+		}
+	}()
+	go func() {
+		defer close(sent)
+		for s := range flushWhenIdle(read, k) {
+			if sendErr == nil {
+				s.call, sendErr = k.send(u.request(&s, open), s.body)
+			}
+			k.bufs.PutBody(s.lent)
+			if sendErr != nil {
+				p.stop() // the reader ends; what it still hands over is only given back
+				continue
+			}
+			s.body, s.lent = nil, nil
+			sent <- s
+		}
+	}()
+	var err error
+	for s := range sent {
+		if err != nil { // only emptying the line
+			s.call.last(ctx, &wire.EmptyAnswer{})
+			continue
+		}
+		if err = u.take(ctx, &s, p); err != nil {
+			p.stop()
+		}
+	}
+	switch {
+	case readErr != nil:
+		return readErr
+	case err != nil:
+		return err
+	}
+	return sendErr
+}
+
+// flushWhenIdle yields steps and flushes the connection whenever the next one is not there yet.
+func flushWhenIdle(in <-chan step, k *conn) func(func(step) bool) {
+	return func(yield func(step) bool) {
+		for {
+			select {
+			case s, ok := <-in:
+				if !ok {
+					k.flush()
+					return
+				}
+				if !yield(s) {
+					return
+				}
+			default:
+				k.flush()
+				s, ok := <-in
+				if !ok {
+					return
+				}
+				if !yield(s) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// read fills in the bytes of a step: a block with its tag, or the tags of several.
+func (u *putRun) read(s *step, tagger *block.Tagger, bufs *wire.Buffers) error {
+	lent := bufs.Body()
+	if s.count == 0 {
+		b := (*lent)[:block.Len(s.first, u.src.Length)]
+		if err := u.block(b, s.first); err != nil {
+			bufs.PutBody(lent)
+			return err
+		}
+		s.tag, s.body, s.lent = tagger.Tag(s.first, b), b, lent
+		return nil
+	}
+	defer bufs.PutBody(lent)
+	for n := s.first; n < s.first+int64(s.count); n++ {
+		b := (*lent)[:block.Len(n, u.src.Length)]
+		if err := u.block(b, n); err != nil {
+			return err
+		}
+		tag := tagger.Tag(n, b)
+		s.body = append(s.body, tag[:]...)
+	}
+	return nil
+}
+
+func (u *putRun) block(b []byte, n int64) error {
+	got, err := u.src.ReadAt(b, n*block.Size)
+	if got == len(b) {
+		return nil
+	}
+	if err == nil || errors.Is(err, io.EOF) {
+		return ErrSourceChanged
+	}
+	return fmt.Errorf("read: %w", err)
+}
+
+func (u *putRun) request(s *step, open *wire.PutAnswer) wire.Requester {
+	if s.count > 0 {
+		return &wire.CheckRequest{Request: wire.Request{Cmd: wire.CmdCheck}, Upload: open.Upload, Epoch: open.Epoch, First: s.first}
+	}
+	return &wire.DataRequest{Request: wire.Request{Cmd: wire.CmdData}, Upload: open.Upload, Epoch: open.Epoch, Offset: s.first * block.Size, Tag: s.tag}
+}
+
+// take waits for the answer of a step and draws the conclusions.
+func (u *putRun) take(ctx context.Context, s *step, p *plan) error {
+	body, err := s.call.last(ctx, &wire.EmptyAnswer{})
+	if err != nil {
+		return err
+	}
+	if s.count == 0 {
+		u.result.Moved += block.Len(s.first, u.src.Length)
+		u.count(s.first, u.opts.Moved)
+		return nil
+	}
+	if len(body) != (s.count+7)/8 {
+		return &wire.ProtocolError{Msg: "a check was answered with a bitmap of another size"}
+	}
+	var need []int64
+	for i := range int64(s.count) {
+		if n := s.first + i; block.Bitmap(body).Has(i) {
+			need = append(need, n)
+		} else {
+			u.count(n, func(size int64) {
+				u.result.Reused += size
+				tell(u.opts.Reused, size)
+			})
+		}
+	}
+	p.answered(need)
+	return nil
+}
+
+// count tells of a block the first time it is across.
+func (u *putRun) count(n int64, f func(int64)) {
+	if !u.counted.Has(n) {
+		u.counted.Set(n)
+		tell(f, block.Len(n, u.src.Length))
+	}
+}
