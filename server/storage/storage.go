@@ -116,7 +116,8 @@ type Storage interface {
 	Usage(ctx context.Context) (Usage, error)
 	// Upload opens a new upload, or with s.ID reopens that one: its epoch is raised, older handles are fenced after their
 	// running writes end, and Path, Length, ModTime, Mode, Job, Expect, Parents become those of s. Errors: ErrNoSpace
-	// before a byte was written, ErrIsDir (target), fs.ErrNotExist (ID unknown, or parent missing without Parents).
+	// before a byte was written, ErrIsDir (target), fs.ErrNotExist (ID unknown, or parent missing without Parents). Of an
+	// Ephemeral upload the target may be looked at by Commit only, which then returns these errors.
 	Upload(ctx context.Context, s Spec) (Upload, error)
 	// Uploads yields the staged uploads, those with an open handle too, oldest first.
 	Uploads(ctx context.Context) iter.Seq2[Spec, error]

@@ -47,8 +47,7 @@ func RealOps() Ops {
 	}
 }
 
-// again returns the same operations, made again while a signal interrupts them. Syncs are among them: an interrupted fsync
-// reports nothing.
+// again returns the same operations, made again while a signal interrupts them.
 func again(o Ops) Ops {
 	return Ops{
 		Open: func(dir int, name string, flags int, mode uint32) (int, error) {

@@ -395,8 +395,8 @@ func (h *Home) reserve(s *staging, stage int, need int64) error {
 	return nil
 }
 
-// wrote takes n bytes off what s owes.
-func (h *Home) wrote(s *staging, n int64) {
+// paid takes n bytes off what s owes.
+func (h *Home) paid(s *staging, n int64) {
 	h.mu.Lock()
 	n = min(n, s.owes)
 	s.owes -= n
@@ -426,7 +426,7 @@ func (h *Home) light(spec storage.Spec) (storage.Upload, error) {
 	}
 	fd, err := h.ops.Open(stage, lightPrefix+s.id, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, mode)
 	if err != nil {
-		h.wrote(s, spec.Length)
+		h.paid(s, spec.Length)
 		return nil, fail("open staging", err)
 	}
 	s.fd = fd
@@ -498,7 +498,7 @@ func (h *Home) fill(stage int, spec storage.Spec) (int, error) {
 func (s *staging) reopen(spec storage.Spec) (storage.Upload, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.gone != nil {
+	if s.gone != nil || s.sick.Load() {
 		return nil, fs.ErrNotExist
 	}
 	h := s.h
@@ -552,7 +552,7 @@ func (s *staging) resize(dir int, spec storage.Spec) error {
 
 // give makes the handle of the current epoch. s.mu must be held, or s known to nobody else.
 func (s *staging) give() *upload {
-	u := &upload{s: s, spec: s.spec, tagger: block.NewTagger(s.spec.Key)}
+	u := &upload{s: s, spec: s.spec}
 	s.handle = u
 	if s.timer == nil && !s.spec.Ephemeral {
 		s.timer = time.AfterFunc(time.Hour, s.flush)
@@ -573,10 +573,10 @@ func (s *staging) shut() {
 		s.fd = -1
 	}
 	s.handle = nil
-	s.h.wrote(s, s.spec.Length)
+	s.h.paid(s, s.spec.Length)
 }
 
-// end closes the data for good, leaving why to every handle. s.mu must be held.
+// finish closes the data for good, leaving why to every handle. s.mu must be held.
 func (s *staging) finish(why error) {
 	s.shut()
 	s.gone = why

@@ -15,9 +15,8 @@ import (
 
 // upload is a handle on a staging, good for one epoch.
 type upload struct {
-	s      *staging
-	spec   storage.Spec // as opened
-	tagger *block.Tagger
+	s    *staging
+	spec storage.Spec // as opened
 }
 
 func (u *upload) Spec() storage.Spec {
@@ -129,7 +128,7 @@ func (u *upload) wrote(off, n int64) {
 			return
 		}
 	}
-	h.wrote(s, n)
+	h.paid(s, n)
 	if n == 0 || s.spec.Ephemeral {
 		return
 	}
@@ -158,7 +157,7 @@ func (u *upload) Tag(ctx context.Context, n int64) (block.Tag, error) {
 	if _, err := readFull(u.s.fd, buf[:size], n*block.Size); err != nil {
 		return block.Tag{}, fmt.Errorf("tag block %d: %w", n, err)
 	}
-	return u.tagger.Tag(n, buf[:size]), nil
+	return block.NewTagger(u.spec.Key).Tag(n, buf[:size]), nil
 }
 
 // Keep copies length bytes at off from old: shared, copied by the kernel, or by hand. It returns ErrChanged when old was
