@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -381,25 +382,27 @@ func TestPoison(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fired := make(chan bool, 1)
+	committed := make(chan storage.Result)
 	p.watch(func(k int, op string) fault {
 		if op != "datasync" {
 			return fault{}
 		}
-		fired <- true
+		go func() { committed <- h.Commit(bg, true, u)[0] }()
+		for mu := &u.(*upload).s.mu; mu.TryRLock(); mu.RUnlock() { // until the commit is next in line
+			runtime.Gosched()
+		}
 		return fault{err: unix.EIO}
 	})
 	if err := u.Put(bg, 0, make([]byte, block.Size)); err != nil {
 		t.Fatal(err)
 	}
 	select {
-	case <-fired:
+	case r := <-committed: // its own sync would have succeeded
+		if !errors.Is(r.Err, storage.ErrLost) {
+			t.Errorf("commit after a failed sync: %v", r.Err)
+		}
 	case <-time.After(10 * time.Second):
 		t.Fatal("no background sync")
-	}
-	r := h.Commit(bg, true, u)[0] // right behind the failure, or any time later
-	if !errors.Is(r.Err, storage.ErrLost) {
-		t.Errorf("commit after a failed sync: %v", r.Err)
 	}
 	if err := u.Put(bg, 0, []byte("x")); !errors.Is(err, storage.ErrLost) {
 		t.Errorf("put after a failed sync: %v", err)
