@@ -73,8 +73,8 @@ func NewTerminal(o LineOptions) (LineReader, error) {
 		screen:   os.Stdout,
 		complete: o.Complete,
 		history:  history{path: o.HistoryFile},
-		stdin:    readline.NewCancelableStdin(keys{os.Stdin}),
 	}
+	t.stdin = readline.NewCancelableStdin(keys{os.Stdin, t.suspend})
 	if !term.IsTerminal(os.Stdout) {
 		t.screen = os.Stderr
 	}
@@ -115,6 +115,7 @@ type terminal struct {
 
 	mu      sync.Mutex  // held while a password is read, and by those who print
 	reading atomic.Bool // within Read
+	closed  atomic.Bool // readline draws no more
 }
 
 func (t *terminal) Read(prompt string) (string, error) {
@@ -173,6 +174,9 @@ type printer struct{ t *terminal }
 func (p printer) Write(b []byte) (int, error) {
 	p.t.mu.Lock()
 	defer p.t.mu.Unlock()
+	if p.t.closed.Load() {
+		return p.t.screen.Write(b)
+	}
 	// Between its prompt and the first look at the keyboard readline would take nobody to be
 	// typing and not draw the prompt again. The same holds for a moment after Enter.
 	for i := 0; i < 20 && p.t.reading.Load() && !p.t.rl.Terminal.IsReading(); i++ {
@@ -185,6 +189,7 @@ func (p printer) Write(b []byte) (int, error) {
 func (t *terminal) Close() error {
 	var err error
 	t.closing.Do(func() {
+		t.closed.Store(true)
 		t.stdin.Close()
 		closed := make(chan struct{})
 		go func() {
@@ -202,14 +207,29 @@ func (t *terminal) Close() error {
 	return err
 }
 
-// keys takes out the keys that break readline: Ctrl-S (a Ctrl-C after it crashes) and Ctrl-Space
-// (a NUL, which it takes for the end).
-type keys struct{ r io.Reader }
+// suspend stops the process group, as Ctrl-Z does where the terminal is not raw.
+func (t *terminal) suspend() {
+	t.rl.Terminal.ExitRawMode()
+	syscall.Kill(0, syscall.SIGTSTP)
+	t.rl.Terminal.EnterRawMode()
+	t.rl.Refresh()
+}
+
+// keys takes out the keys that break readline: Ctrl-S (a Ctrl-C after it crashes), Ctrl-Space
+// (a NUL, which it takes for the end) and Ctrl-Z (it would also stop the parent, which may be a
+// terminal window or sshd).
+type keys struct {
+	r       io.Reader
+	suspend func() // called for Ctrl-Z
+}
 
 func (k keys) Read(b []byte) (int, error) {
 	for {
 		n, err := k.r.Read(b)
-		kept := slices.DeleteFunc(b[:n], func(c byte) bool { return c == 0x13 || c == 0 })
+		if bytes.IndexByte(b[:n], 0x1a) >= 0 {
+			k.suspend()
+		}
+		kept := slices.DeleteFunc(b[:n], func(c byte) bool { return c == 0x13 || c == 0 || c == 0x1a })
 		if len(kept) > 0 || err != nil || n == 0 {
 			return len(kept), err
 		}
