@@ -62,7 +62,8 @@ func (e *lostError) Error() string {
 
 func (e *lostError) Unwrap() error { return e.err }
 
-func isLost(err error) bool {
+// IsLost tells whether an error means that the connection ended, and not that the server refused.
+func IsLost(err error) bool {
 	var l *lostError
 	return errors.As(err, &l)
 }

@@ -43,7 +43,7 @@ func (c *Client) Get(ctx context.Context, path string, entry wire.Entry, t Targe
 			return g.result, nil
 		case ctx.Err() != nil:
 			return g.result, ctx.Err()
-		case isLost(err):
+		case IsLost(err):
 		case errors.Is(err, errDamaged) && damaged < maxReopen:
 			damaged++
 		case wire.CodeOf(err) == wire.Changed && restarted < maxReopen:
@@ -141,7 +141,7 @@ func (g *getRun) attempt(ctx context.Context) error {
 		}
 		if err = g.take(ctx, &s, p); err != nil {
 			p.stop()
-			if !errors.As(err, new(*wire.Error)) && !isLost(err) {
+			if !errors.As(err, new(*wire.Error)) && !IsLost(err) {
 				k.end(&lostError{err}) // what is under way is of no use
 			}
 		}
@@ -282,5 +282,54 @@ func (g *getRun) count(n int64, f func(int64)) {
 func (k *call) drain() {
 	for p := range k.parts {
 		k.conn.bufs.PutBody(p.lent)
+	}
+}
+
+// Same tells whether r holds exactly the version of a file that entry describes. It reads entry.Length bytes of r.
+func (c *Client) Same(ctx context.Context, path string, entry wire.Entry, r io.ReaderAt) (bool, error) {
+	key := block.NewKey()
+	tagger := block.NewTagger(key)
+	lent := c.bufs.Body()
+	defer c.bufs.PutBody(lent)
+	for first, count := int64(0), block.Count(entry.Length); first < count; first += wire.MaxTags {
+		var tags []byte
+		for n := first; n < min(first+wire.MaxTags, count); n++ {
+			b := (*lent)[:block.Len(n, entry.Length)]
+			if got, err := r.ReadAt(b, n*block.Size); got < len(b) {
+				if err == nil || errors.Is(err, io.EOF) {
+					return false, nil
+				}
+				return false, fmt.Errorf("read: %w", err)
+			}
+			tag := tagger.Tag(n, b)
+			tags = append(tags, tag[:]...)
+		}
+		need, err := c.verify(ctx, &wire.VerifyRequest{Request: wire.Request{Cmd: wire.CmdVerify}, Path: wire.Name(path),
+			Version: entry.Version, First: first, Key: key}, tags)
+		if err != nil {
+			return false, err
+		}
+		for _, b := range need {
+			if b != 0 {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
+}
+
+func (c *Client) verify(ctx context.Context, r *wire.VerifyRequest, tags []byte) ([]byte, error) {
+	for try := 0; ; try++ {
+		k, err := c.use(ctx)
+		if err != nil {
+			return nil, err
+		}
+		need, err := k.ask(ctx, r, tags, &wire.EmptyAnswer{})
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if !IsLost(err) || try == maxRepeats {
+			return need, err
+		}
 	}
 }

@@ -30,7 +30,7 @@ func (c *Client) ask(ctx context.Context, req wire.Requester, ident *wire.Ident,
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if !isLost(err) || try == maxRepeats {
+		if !IsLost(err) || try == maxRepeats {
 			return err
 		}
 		sent = c.Info().Boot
@@ -84,7 +84,7 @@ func (c *Client) List(ctx context.Context, path string, deep bool) iter.Seq2[wir
 				return
 			}
 			// What was yielded cannot be taken back: only a listing that has not begun is asked for again.
-			if !isLost(err) || got || try == maxRepeats || ctx.Err() != nil {
+			if !IsLost(err) || got || try == maxRepeats || ctx.Err() != nil {
 				yield(wire.Entry{}, err)
 				return
 			}

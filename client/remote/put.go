@@ -63,7 +63,7 @@ func (c *Client) Put(ctx context.Context, path string, src Source, o PutOptions)
 			return u.result, nil
 		case ctx.Err() != nil:
 			return u.result, ctx.Err()
-		case isLost(err):
+		case IsLost(err):
 			continue // use waits, and gives up in time
 		case (code == wire.VerifyFailed || code == wire.NotFound && u.opened) && reopened < maxReopen:
 			reopened++ // what was staged is gone or no good
@@ -96,7 +96,7 @@ func (c *Client) putSmall(ctx context.Context, path string, src Source, o PutOpt
 		if ctx.Err() != nil {
 			return Result{}, ctx.Err()
 		}
-		if isLost(err) && try < maxRepeats {
+		if IsLost(err) && try < maxRepeats {
 			r.Boot = c.Info().Boot
 			continue
 		}
@@ -150,7 +150,7 @@ func (u *putRun) attempt(ctx context.Context) error {
 		if _, err := k.ask(ctx, u.commit, nil, &a); err == nil {
 			u.finish(a)
 			return nil
-		} else if isLost(err) {
+		} else if IsLost(err) {
 			return err
 		}
 		u.commit = nil
@@ -178,7 +178,7 @@ func (u *putRun) attempt(ctx context.Context) error {
 		Epoch: open.Epoch, NoSync: u.opts.NoSync}
 	var a wire.CommitAnswer
 	if _, err := k.ask(ctx, u.commit, nil, &a); err != nil {
-		if !isLost(err) {
+		if !IsLost(err) {
 			u.commit = nil
 		}
 		return err

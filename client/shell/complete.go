@@ -1,0 +1,141 @@
+package shell
+
+import (
+	"context"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// completionWait is how long Tab waits for the server: keys wait with it.
+const completionWait = 500 * time.Millisecond
+
+// Complete returns what the word before pos can become, written as it would be typed, and how many bytes it replaces.
+func (s *Shell) Complete(line string, pos int) (candidates []string, replace int) {
+	words := SplitPartial(line[:pos])
+	if len(words) == 0 {
+		return nil, 0
+	}
+	last := words[len(words)-1]
+	if len(words) == 1 {
+		for _, c := range s.commands {
+			for _, n := range append([]string{c.Name}, c.Aliases...) {
+				if strings.HasPrefix(n, last.Text) && n != "!" && n != "?" {
+					candidates = append(candidates, n+" ")
+				}
+			}
+		}
+		slices.Sort(candidates)
+		return candidates, pos - last.Start
+	}
+	c, ok := s.find(words[0].Text)
+	if !ok {
+		return nil, 0
+	}
+	side := c.Args
+	var names []string
+	switch {
+	case side == Commands:
+		for _, c := range s.commands {
+			names = append(names, c.Name)
+		}
+	case side == Here:
+		names = localNames(last.Text)
+	case side == There && s.client != nil:
+		names = s.remoteNames(last.Text)
+	}
+	typed := line[last.Start:pos]
+	for _, n := range names {
+		if !strings.HasPrefix(n, last.Text) {
+			continue
+		}
+		if text, ok := spell(typed, last, n); ok {
+			candidates = append(candidates, text)
+		}
+	}
+	slices.Sort(candidates)
+	return candidates, pos - last.Start
+}
+
+// spell writes name so that it continues what was typed, in the quoting that is open. A directory stays open for more.
+func spell(typed string, w Word, name string) (string, bool) {
+	rest := strings.TrimPrefix(name, w.Text)
+	dir := strings.HasSuffix(name, "/")
+	out := typed
+	switch w.Open {
+	case '\'':
+		if strings.Contains(rest, "'") {
+			return "", false
+		}
+		out += rest
+		if !dir {
+			out += "' "
+		}
+	case '"':
+		out += strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(rest)
+		if !dir {
+			out += `" `
+		}
+	default:
+		for _, r := range rest {
+			if strings.ContainsRune(" \t'\"\\;&|<>*?[]#!", r) {
+				out += `\`
+			}
+			out += string(r)
+		}
+		if !dir {
+			out += " "
+		}
+	}
+	return out, true
+}
+
+func localNames(prefix string) (names []string) {
+	dir, base := filepath.Split(prefix)
+	where := home(dir)
+	if where == "" {
+		where = "."
+	}
+	list, err := os.ReadDir(where)
+	if err != nil {
+		return nil
+	}
+	for _, e := range list {
+		if strings.HasPrefix(e.Name(), ".") && !strings.HasPrefix(base, ".") {
+			continue
+		}
+		n := dir + e.Name()
+		if info, err := os.Stat(filepath.Join(where, e.Name())); err == nil && info.IsDir() {
+			n += "/"
+		}
+		names = append(names, n)
+	}
+	return names
+}
+
+func (s *Shell) remoteNames(prefix string) (names []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), completionWait)
+	defer cancel()
+	dir, base := path.Split(prefix)
+	where := s.dir
+	if dir != "" {
+		where = s.abs(dir)
+	}
+	for e, err := range s.client.List(ctx, where, false) {
+		if err != nil {
+			return names
+		}
+		if strings.HasPrefix(string(e.Name), ".") && !strings.HasPrefix(base, ".") {
+			continue
+		}
+		n := dir + string(e.Name)
+		if e.Kind == "dir" {
+			n += "/"
+		}
+		names = append(names, n)
+	}
+	return names
+}

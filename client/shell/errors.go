@@ -1,0 +1,188 @@
+package shell
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	"ferry/client/remote"
+	"ferry/client/term"
+	"ferry/client/transfer"
+	"ferry/shared/partial"
+	"ferry/shared/wire"
+)
+
+// Exit codes. They are part of the command line that scripts rely on.
+const (
+	exitOK       = 0
+	exitFailed   = 1
+	exitUsage    = 2
+	exitLogin    = 3
+	exitNoLink   = 4
+	exitTrust    = 5
+	exitConflict = 6
+	exitSpace    = 7
+	exitSome     = 8
+	exitStopped  = 130
+)
+
+// ExitCode returns the exit code for an error.
+func ExitCode(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	var several *severalError
+	if errors.As(err, &several) {
+		first := ExitCode(several.errs[0])
+		for _, e := range several.errs {
+			if several.failed < several.all || ExitCode(e) != first {
+				return exitSome
+			}
+		}
+		return first
+	}
+	for _, m := range []struct {
+		is   error
+		code int
+	}{
+		{errInterrupted, exitStopped}, {context.Canceled, exitStopped}, {ErrInterrupt, exitStopped},
+		{remote.ErrAuth, exitLogin}, {errLogin, exitLogin},
+		{transfer.ErrDiffers, exitConflict}, {remote.ErrSourceChanged, exitConflict}, {partial.ErrBusy, exitConflict},
+		{syscall.ENOSPC, exitSpace}, {syscall.EDQUOT, exitSpace},
+	} {
+		if errors.Is(err, m.is) {
+			return m.code
+		}
+	}
+	switch {
+	case errors.As(err, new(*UsageError)), errors.As(err, new(*SyntaxError)):
+		return exitUsage
+	case errors.As(err, new(*remote.TrustError)):
+		return exitTrust
+	case errors.As(err, new(*remote.UnreachableError)), remote.IsLost(err):
+		return exitNoLink
+	}
+	switch wire.CodeOf(err) {
+	case wire.AuthFailed:
+		return exitLogin
+	case wire.Conflict, wire.Changed, wire.Superseded, wire.Exists, wire.Busy, wire.Uncertain:
+		return exitConflict
+	case wire.Quota, wire.NoSpace:
+		return exitSpace
+	case wire.ShuttingDown:
+		return exitNoLink
+	}
+	return exitFailed
+}
+
+// errLogin marks a refusal that came in answer to a login.
+var errLogin = errors.New("login refused")
+
+// fatal tells whether an error makes going on with further files pointless.
+func fatal(err error) bool {
+	switch ExitCode(err) {
+	case exitLogin, exitNoLink, exitTrust, exitStopped:
+		return true
+	}
+	return false
+}
+
+// explain says what happened in the words of a person, without the operation and path that the caller names.
+func explain(err error) string {
+	var file *fileError
+	if errors.As(err, &file) {
+		return file.Error()
+	}
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err.Error()
+	}
+	var w *wire.Error
+	if errors.As(err, &w) {
+		return term.Escape(w.Message)
+	}
+	return term.Escape(err.Error())
+}
+
+// hintOf returns what can be done about an error, "" if nothing comes to mind.
+func hintOf(err error) string {
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		return h.Hint()
+	}
+	switch {
+	case errors.Is(err, transfer.ErrDiffers):
+		return "-f replaces it, -o NAME takes another name"
+	case errors.Is(err, transfer.ErrIsDir):
+		return ""
+	case errors.Is(err, remote.ErrSourceChanged):
+		return "run the command again when nothing writes to the file"
+	}
+	return map[wire.Code]string{
+		wire.Conflict:   "look at what is there now; -f replaces it",
+		wire.Exists:     "remove it first, or choose another name",
+		wire.NotEmpty:   "remove what is in it first",
+		wire.Superseded: "the other ferry goes on with it",
+		wire.Uncertain:  "look whether it was done before you try again",
+		wire.Quota:      "remove something, or ask the administrator for more",
+		wire.NoSpace:    "what was sent is kept: the same command goes on when there is room",
+		wire.Version:    "use a ferry of the same age as the server's",
+	}[wire.CodeOf(err)]
+}
+
+// report shows an error of a command and returns its exit code. With JSON it is an object on stdout, as every result.
+func (s *Shell) report(cmd string, err error) int {
+	code := ExitCode(err)
+	if s.JSON {
+		var file *fileError
+		path := ""
+		if errors.As(err, &file) {
+			path = file.name
+		}
+		s.emit(map[string]any{"error": map[string]any{"command": cmd, "code": errorWord(err), "message": explain(err), "path": path,
+			"retryable": code == exitNoLink || code == exitStopped, "exit": code}}, "")
+		return code
+	}
+	if cmd != "" {
+		cmd = term.Escape(cmd) + ": "
+	}
+	fmt.Fprintf(s.Err, "%s%s\n", cmd, explain(err))
+	if h := hintOf(err); h != "" {
+		fmt.Fprintf(s.Err, "hint: %s\n", h)
+	}
+	return code
+}
+
+// errorWord names an error for programs.
+func errorWord(err error) string {
+	if c := wire.CodeOf(err); c != "" {
+		return string(c)
+	}
+	switch ExitCode(err) {
+	case exitUsage:
+		return "usage"
+	case exitLogin:
+		return string(wire.AuthFailed)
+	case exitNoLink:
+		return "no_connection"
+	case exitTrust:
+		return "server_key"
+	case exitConflict:
+		return string(wire.Exists)
+	case exitSpace:
+		return string(wire.NoSpace)
+	case exitSome:
+		return "some_failed"
+	case exitStopped:
+		return "interrupted"
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return string(wire.NotFound)
+	case errors.Is(err, fs.ErrPermission):
+		return string(wire.Denied)
+	}
+	return "failed"
+}

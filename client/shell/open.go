@@ -1,0 +1,229 @@
+package shell
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"ferry/client/remote"
+	"ferry/client/term"
+	"ferry/shared/wire"
+)
+
+func openCommand() Command {
+	return Command{Name: "open", Aliases: []string{"connect"}, Group: "session", Usage: "open [USER@]HOST[:PORT] | unix:PATH",
+		Short: "choose a server, and log in if a user is named", Examples: []string{"open alice@files.example.org", "open 127.0.0.1:8083"},
+		Min: 1, Max: 1, Run: runOpen}
+}
+
+func runOpen(ctx context.Context, s *Shell, c *Call) error {
+	t, err := ParseTarget(c.Args()[0])
+	if err != nil {
+		return err
+	}
+	s.Close()
+	s.Remote.Address, s.Remote.Plain, s.Remote.User = t.Address, t.Plain, t.User
+	s.dir, s.before = "/", "/"
+	if t.User == "" {
+		s.say("address is %s; type: login NAME", t.Address)
+		return nil
+	}
+	if err := s.Login(ctx, t.User); err != nil {
+		return err
+	}
+	if t.Path != "" {
+		s.dir = s.abs(t.Path)
+	}
+	return nil
+}
+
+// DefaultAddress is where ferry connects when nothing else is said.
+const DefaultAddress = "127.0.0.1:8083"
+
+// Target is a server as people write it.
+type Target struct {
+	Address string // host:port or unix:PATH
+	User    string
+	Path    string // directory to start in, "" for the home
+	Plain   bool
+}
+
+// ParseTarget reads [ferry://|ferry+plain://][user@]host[:port][/path] and unix:PATH. The port is 8083 unless given.
+func ParseTarget(text string) (Target, error) {
+	t := Target{}
+	rest := text
+	if r, ok := strings.CutPrefix(rest, "ferry+plain://"); ok {
+		t.Plain, rest = true, r
+	} else if r, ok := strings.CutPrefix(rest, "ferry://"); ok {
+		rest = r
+	} else if strings.Contains(rest, "://") {
+		return t, &UsageError{fmt.Sprintf("%s: not an address", text), "addresses look like ferry://alice@host:8083/dir"}
+	}
+	if at := strings.IndexByte(rest, '@'); at >= 0 && !strings.Contains(rest[:at], "/") {
+		t.User, rest = rest[:at], rest[at+1:]
+		if strings.Contains(t.User, ":") {
+			return t, &UsageError{"a password does not belong into an address", "give it with --password-file, --password-command or FERRY_PASSWORD"}
+		}
+	}
+	if strings.HasPrefix(rest, "unix:") {
+		t.Address, t.Plain = rest, true
+		return t, nil
+	}
+	if slash := strings.IndexByte(rest, '/'); slash >= 0 {
+		t.Path, rest = rest[slash:], rest[:slash]
+	}
+	host, port := rest, "8083"
+	if strings.HasPrefix(rest, "[") {
+		end := strings.IndexByte(rest, ']')
+		if end < 0 {
+			return t, usagef("%s: the bracket is not closed", text)
+		}
+		host = rest[:end+1]
+		if p, ok := strings.CutPrefix(rest[end+1:], ":"); ok {
+			port = p
+		} else if rest[end+1:] != "" {
+			return t, usagef("%s: not an address", text)
+		}
+	} else if i := strings.LastIndexByte(rest, ':'); i >= 0 {
+		if strings.Count(rest, ":") > 1 {
+			return t, &UsageError{text + ": not an address", "write an IPv6 address in brackets: [::1]:8083"}
+		}
+		host, port = rest[:i], rest[i+1:]
+	}
+	if host == "" || port == "" || strings.Trim(port, "0123456789") != "" || len(port) > 5 || strings.ContainsAny(host, " \t") {
+		return t, &UsageError{text + ": not an address", "addresses look like alice@host:8083"}
+	}
+	t.Address = host + ":" + port
+	return t, nil
+}
+
+func loginCommand() Command {
+	return Command{Name: "login", Aliases: []string{"user"}, Group: "session", Usage: "login NAME", Short: "log in on the chosen server",
+		Examples: []string{"login alice"}, Min: 1, Max: 1, Wire: []string{wire.CmdHello, wire.CmdLogin, wire.CmdProof}, Run: func(ctx context.Context, s *Shell, c *Call) error {
+			name := c.Args()[0]
+			if strings.ContainsAny(name, "@:/") {
+				return runOpen(ctx, s, c)
+			}
+			return s.Login(ctx, name)
+		}}
+}
+
+// Login replaces the session by one of the user on the chosen server.
+func (s *Shell) Login(ctx context.Context, user string) error {
+	s.Close()
+	o := s.Remote
+	o.User = user
+	if o.Address == "" {
+		o.Address = DefaultAddress
+	}
+	o.Password = func(ctx context.Context) (string, error) { return s.Password(ctx, o.Address, user) }
+	if s.Person && o.Confirm == nil {
+		o.Confirm = s.confirmKey
+	}
+	c, err := remote.Login(ctx, o)
+	if err != nil {
+		if code := wire.CodeOf(err); code == wire.Denied {
+			return fmt.Errorf("%w: %s", errLogin, term.Escape(err.Error()))
+		}
+		var u *remote.UnreachableError
+		if errors.As(err, &u) {
+			return &awayError{u}
+		}
+		return err
+	}
+	s.client, s.Mover.Client = c, c
+	s.Remote.Address, s.Remote.Plain, s.Remote.User = o.Address, o.Plain, user
+	s.dir, s.before = "/", "/"
+	s.say("logged in as %s on %s (%s)", user, o.Address, term.Escape(c.Info().Server))
+	return nil
+}
+
+// awayError is a server that cannot be reached, with what to do about it.
+type awayError struct{ *remote.UnreachableError }
+
+func (e *awayError) Hint() string {
+	return "is ferryd running there? open HOST:PORT chooses another address"
+}
+
+func (e *awayError) Unwrap() error { return e.UnreachableError }
+
+// confirmKey asks a person about the key of a server that is not known yet.
+func (s *Shell) confirmKey(addr, fingerprint string) (bool, error) {
+	fmt.Fprintf(s.Err, "The key of %s is not known yet:\n  %s\nOn the server, `ferryd fingerprint --data DIR` prints it.\n", addr, fingerprint)
+	for {
+		answer, err := s.In.Read("Is that the right key? [yes/no] ")
+		if err != nil {
+			return false, err
+		}
+		switch strings.ToLower(strings.TrimSpace(answer)) {
+		case "yes", "y":
+			return true, nil
+		case "no", "n":
+			return false, nil
+		}
+	}
+}
+
+func logoutCommand() Command {
+	return Command{Name: "logout", Aliases: []string{"close", "disconnect"}, Group: "session", Usage: "logout", Short: "end the session, stay in the shell",
+		Max: 0, Wire: []string{wire.CmdLogout}, Run: func(ctx context.Context, s *Shell, c *Call) error {
+			s.Close()
+			return nil
+		}}
+}
+
+func whoamiCommand() Command {
+	return Command{Name: "whoami", Group: "session", Usage: "whoami", Short: "who is logged in where, with which rights", Login: true, Max: 0,
+		Wire: []string{wire.CmdPing}, Run: func(ctx context.Context, s *Shell, c *Call) error {
+			if err := s.client.Ping(ctx); err != nil {
+				return err
+			}
+			i, o := s.client.Info(), s.client.Options()
+			return s.emit(map[string]any{"user": i.User, "server": o.Address, "program": i.Server, "rights": i.Rights},
+				fmt.Sprintf("%s on %s, rights: %s\n", term.Escape(i.User), o.Address, term.Escape(strings.Join(i.Rights, ", "))))
+		}}
+}
+
+func quitCommand() Command {
+	return Command{Name: "quit", Aliases: []string{"exit", "bye", "q"}, Group: "session", Usage: "quit", Short: "leave", Max: 0,
+		Run: func(ctx context.Context, s *Shell, c *Call) error {
+			s.quit = true
+			return nil
+		}}
+}
+
+func historyCommand() Command {
+	return Command{Name: "history", Group: "session", Usage: "history", Short: "the lines typed so far", Max: 0,
+		Run: func(ctx context.Context, s *Shell, c *Call) error {
+			for i, line := range s.In.History() {
+				if err := s.emit(map[string]any{"number": i + 1, "line": line}, fmt.Sprintf("%5d  %s\n", i+1, term.Escape(line))); err != nil {
+					return err
+				}
+			}
+			return nil
+		}}
+}
+
+// Start logs in as the command line asks for and returns the exit code.
+func (s *Shell) Start(ctx context.Context, t Target) int {
+	cctx, stop := interruptible(ctx)
+	defer stop()
+	err := s.Login(cctx, t.User)
+	if err == nil && t.Path != "" {
+		e, serr := s.client.Stat(cctx, s.abs(t.Path))
+		switch {
+		case serr != nil:
+			err = named(t.Path, serr)
+		case e.Kind != "dir":
+			err = named(t.Path, &wire.Error{Code: wire.NotDir, Message: "not a directory"})
+		default:
+			s.dir = s.abs(t.Path)
+		}
+	}
+	if err != nil {
+		s.status = s.report("login", err)
+		return s.status
+	}
+	return 0
+}

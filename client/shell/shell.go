@@ -1,0 +1,421 @@
+// Package shell is what a person or a script talks to: it reads lines, takes them apart, and runs commands. Each command
+// is in a file of its own; table.go lists them all.
+package shell
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"ferry/client/remote"
+	"ferry/client/term"
+	"ferry/client/transfer"
+)
+
+// Config is what a Shell is made of.
+type Config struct {
+	In     LineReader
+	Out    io.Writer      // results
+	Err    *term.Progress // everything else, above the bars
+	Person bool           // a person is at the terminal: questions may be asked, a failed command does not end the run
+	JSON   bool           // results as one object a line
+	Quiet  bool           // no words about what went well
+	Mover  transfer.Mover // its Client is set by login
+	Remote remote.Options // its Address and User are where login goes
+	// Password finds the password of a user for an address, without a person if it can.
+	Password func(ctx context.Context, address, user string) (string, error)
+	NoSync   bool
+	Version  string
+}
+
+// Shell runs commands. It is not safe for concurrent use.
+type Shell struct {
+	Config
+	commands []Command
+	client   *remote.Client
+	dir      string // on the server
+	before   string // the directory before that
+	meter    atomic.Pointer[term.Meter]
+	quit     bool
+	all      bool // "replace all" was answered in this command
+	status   int  // of the last command
+}
+
+// New returns a shell that is not logged in.
+func New(c Config) *Shell {
+	s := &Shell{Config: c, commands: table(), dir: "/", before: "/"}
+	s.Remote.Notice = s.notice
+	return s
+}
+
+// notice shows what happens to the connection where the person looks.
+func (s *Shell) notice(text string) {
+	if m := s.meter.Load(); m != nil {
+		m.Note(text)
+	}
+	if text != "" && !s.JSON {
+		fmt.Fprintln(s.Err, term.Escape(text))
+	}
+}
+
+// UsageError is a command that was typed wrongly.
+type UsageError struct {
+	Msg    string
+	Advice string
+}
+
+func (e *UsageError) Error() string { return e.Msg }
+
+// Hint says what to do.
+func (e *UsageError) Hint() string { return e.Advice }
+
+func usagef(format string, args ...any) error { return &UsageError{Msg: fmt.Sprintf(format, args...)} }
+
+// fileError names the file that something happened to.
+type fileError struct {
+	name string
+	err  error
+}
+
+func (e *fileError) Error() string { return term.Escape(e.name) + ": " + explain(e.err) }
+func (e *fileError) Unwrap() error { return e.err }
+
+// named adds the name of a file to an error; nil stays nil.
+func named(name string, err error) error {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return &fileError{name, err}
+}
+
+// severalError is what a command over several files ends with when some of them failed. Each was reported already.
+type severalError struct {
+	failed, all int
+	errs        []error
+}
+
+func (e *severalError) Error() string { return fmt.Sprintf("%d of %d failed", e.failed, e.all) }
+
+// each runs f for every name. One name's error is the command's; of several each is reported, and the rest goes on.
+func (s *Shell) each(ctx context.Context, cmd string, names []string, f func(name string) error) error {
+	several := &severalError{all: len(names)}
+	for _, name := range names {
+		err := named(name, f(name))
+		if err == nil {
+			continue
+		}
+		if ctx.Err() != nil || len(names) == 1 || fatal(err) {
+			return err
+		}
+		s.report(cmd, err)
+		several.failed++
+		several.errs = append(several.errs, err)
+	}
+	if several.failed > 0 {
+		return several
+	}
+	return nil
+}
+
+// Call is one command as it was typed.
+type Call struct {
+	*pflag.FlagSet
+	words []Word // arguments without options
+}
+
+// Args returns the arguments without options.
+func (c *Call) Args() []string {
+	out := make([]string, len(c.words))
+	for i, w := range c.words {
+		out[i] = w.Text
+	}
+	return out
+}
+
+// on tells whether a switch was given.
+func (c *Call) on(name string) bool {
+	v, err := c.GetBool(name)
+	return err == nil && v
+}
+
+// value returns the argument of an option, "" if it was not given.
+func (c *Call) value(name string) string {
+	v, _ := c.GetString(name)
+	return v
+}
+
+// Run reads and runs lines until the end, quit, or, without a person, the first failure. It returns the exit code.
+func (s *Shell) Run(ctx context.Context) int {
+	for !s.quit {
+		line, err := s.In.Read(s.prompt())
+		switch {
+		case errors.Is(err, ErrInterrupt):
+			if !s.Person {
+				return 130
+			}
+			continue
+		case errors.Is(err, io.EOF):
+			if s.Person {
+				fmt.Fprintln(s.Err)
+				return 0
+			}
+			return s.status
+		case err != nil:
+			s.report("ferry", err)
+			return 1
+		}
+		if ctx.Err() != nil {
+			return terminated
+		}
+		s.remember(line)
+		if code, end := s.Line(ctx, line); end {
+			return code
+		}
+	}
+	if s.Person {
+		return 0
+	}
+	return s.status
+}
+
+// remember keeps a line for recall, unless it may hold a secret.
+func (s *Shell) remember(line string) {
+	if strings.TrimSpace(line) != "" {
+		s.In.SaveHistory(line)
+	}
+}
+
+// Line runs the commands of one line. end tells that the run is over: code is its exit code.
+func (s *Shell) Line(ctx context.Context, line string) (code int, end bool) {
+	cmds, err := Split(line)
+	if err != nil {
+		var syn *SyntaxError
+		if errors.As(err, &syn) {
+			err = &UsageError{Msg: fmt.Sprintf("%s (at column %d)", syn.Msg, syn.Col+1)}
+		}
+		s.status = s.report("", err)
+		return s.status, !s.Person
+	}
+	run := true // does the operator before this command let it run
+	for i, cmd := range cmds {
+		if run {
+			err := s.command(ctx, cmd)
+			s.status = 0
+			if err != nil {
+				s.status = s.report(cmd.Words[0].Text, err)
+			}
+			if ctx.Err() != nil {
+				return terminated, true
+			}
+			if s.status != 0 && cmd.Tolerate {
+				s.status = 0
+			}
+			if s.status == 130 {
+				return 130, !s.Person // Ctrl-C ends the whole line
+			}
+		}
+		if s.quit {
+			return s.status, true
+		}
+		op := cmd.Op
+		if op == "||" {
+			run = s.status != 0
+			continue
+		}
+		if s.status != 0 && !s.Person && op != "&&" {
+			return s.status, true
+		}
+		if s.status != 0 && !s.Person && op == "&&" && !rescued(cmds[i+1:]) {
+			return s.status, true
+		}
+		run = op != "&&" || s.status == 0
+	}
+	return s.status, false
+}
+
+// rescued tells whether a || follows before the list of && and || ends: then a failure is not the last word.
+func rescued(rest []Cmd) bool {
+	for _, c := range rest {
+		switch c.Op {
+		case "||":
+			return true
+		case "&&":
+		default:
+			return false
+		}
+	}
+	return false
+}
+
+const terminated = 143
+
+// command runs one command with its own Ctrl-C.
+func (s *Shell) command(ctx context.Context, cmd Cmd) error {
+	name := cmd.Words[0].Text
+	c, ok := s.find(name)
+	if !ok {
+		return s.unknown(name)
+	}
+	if cmd.Op == "&" {
+		return &UsageError{"'&': commands run one after the other in this version", "start a second ferry for a transfer beside this one"}
+	}
+	call := &Call{FlagSet: pflag.NewFlagSet(c.Name, pflag.ContinueOnError)}
+	call.SetOutput(io.Discard)
+	call.Usage = func() {}
+	if c.Flags != nil {
+		c.Flags(call.FlagSet)
+	}
+	if c.Name == "!" {
+		call.words = cmd.Words[1:]
+	} else if err := call.parse(cmd.Words[1:]); err != nil {
+		return &UsageError{err.Error(), "usage: " + c.Usage}
+	}
+	if n := len(call.words); n < c.Min || c.Max >= 0 && n > c.Max {
+		return &UsageError{map[bool]string{true: "too few arguments", false: "too many arguments"}[n < c.Min], "usage: " + c.Usage}
+	}
+	if c.Login && s.client == nil {
+		return &UsageError{"not logged in", "type: login NAME" + map[bool]string{true: "   (or open NAME@HOST:PORT)", false: ""}[s.Remote.Address == ""]}
+	}
+	s.all = false
+	cctx, stop := interruptible(ctx)
+	defer stop()
+	err := c.Run(cctx, s, call)
+	if cctx.Err() != nil && ctx.Err() == nil && err != nil {
+		return errInterrupted
+	}
+	return err
+}
+
+var errInterrupted = errors.New("interrupted")
+
+// interruptible returns a context that ends with Ctrl-C; a second Ctrl-C ends the program, so that nothing can hang it.
+func interruptible(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	keys := make(chan os.Signal, 2)
+	signal.Notify(keys, os.Interrupt)
+	done := make(chan struct{})
+	go func() {
+		select {
+		case <-keys:
+			cancel()
+		case <-done:
+			return
+		}
+		select {
+		case <-keys:
+			os.Stderr.WriteString("\n")
+			os.Exit(130)
+		case <-done:
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(keys)
+		close(done)
+		cancel()
+	}
+}
+
+// parse takes options and arguments apart. Words keep what was quoted.
+func (c *Call) parse(words []Word) error {
+	texts := make([]string, len(words))
+	for i, w := range words {
+		texts[i] = w.Text
+	}
+	if err := c.FlagSet.Parse(texts); err != nil {
+		return err
+	}
+	next := 0
+	for _, arg := range c.FlagSet.Args() { // in order, so each is found behind the last
+		for next < len(words) && words[next].Text != arg {
+			next++
+		}
+		c.words = append(c.words, words[next])
+		next++
+	}
+	return nil
+}
+
+func (s *Shell) prompt() string {
+	if s.client == nil {
+		return ">> "
+	}
+	o := s.client.Options()
+	return term.Escape(fmt.Sprintf("%s@%s:%s>> ", o.User, o.Address, s.dir))
+}
+
+// abs returns the absolute, clean path on the server of what a person typed.
+func (s *Shell) abs(name string) string {
+	if name == "~" || strings.HasPrefix(name, "~/") {
+		name = "/" + strings.TrimPrefix(name[1:], "/")
+	}
+	if !strings.HasPrefix(name, "/") {
+		name = s.dir + "/" + name
+	}
+	return path.Clean(name)
+}
+
+// emit writes a result: v as JSON, or text, which ends in a newline unless it is empty.
+func (s *Shell) emit(v any, text string) error {
+	if s.JSON {
+		b, err := term.JSON(v)
+		if err != nil {
+			return err
+		}
+		text = strings.TrimSuffix(string(b), "\n") + "\n"
+	}
+	_, err := io.WriteString(s.Out, text)
+	return err
+}
+
+// say writes words about what went well.
+func (s *Shell) say(format string, args ...any) {
+	if !s.Quiet && !s.JSON {
+		fmt.Fprintf(s.Err, format+"\n", args...)
+	}
+}
+
+// track shows a transfer as it runs. done ends that and returns how long it took.
+func (s *Shell) track(name string, o *transfer.Options) (done func() time.Duration) {
+	begin := time.Now()
+	var m *term.Meter
+	o.Begin = func(length int64) {
+		m = s.Err.Start(name, length)
+		s.meter.Store(m)
+		begin = time.Now()
+	}
+	o.Moved = func(n int64) { m.Note(""); m.Add(n) }
+	o.Reused = func(n int64) { m.Note(""); m.Reuse(n) }
+	return func() time.Duration {
+		if m != nil {
+			s.meter.Store(nil)
+			m.Done()
+		}
+		return time.Since(begin)
+	}
+}
+
+// Close ends the session.
+func (s *Shell) Close() {
+	if s.client != nil {
+		s.client.Logout(context.Background())
+		s.client = nil
+	}
+}
+
+// columns returns how wide the place is where results go, 0 if that is not a terminal.
+func (s *Shell) columns() int {
+	if f, ok := s.Out.(*os.File); ok && term.IsTerminal(f) {
+		columns, _ := term.Size(f)
+		return columns
+	}
+	return 0
+}

@@ -1,0 +1,213 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"ferry/client/remote"
+	"ferry/shared/block"
+	"ferry/shared/partial"
+	"ferry/shared/wire"
+)
+
+// Errors about the local side.
+var (
+	ErrIsDir      = errors.New("is a directory")
+	ErrNotRegular = errors.New("not a regular file")
+	// ErrDiffers means that a local file is there already and is not what would be fetched.
+	ErrDiffers = errors.New("a different file is there already")
+)
+
+// Options say how files are moved.
+type Options struct {
+	Force   bool // replace what is there
+	Mode    bool // keep permission bits
+	NoSync  bool // puts are answered before they are durable
+	Expect  *string
+	Parents bool
+	Moved   func(n int64) // bytes that travelled, each byte of a file once
+	Reused  func(n int64) // bytes that were there already
+	Begin   func(length int64)
+}
+
+// Mover moves files for one session.
+type Mover struct {
+	Client *remote.Client
+	Jobs   Jobs
+	Ops    partial.Ops
+}
+
+func (m *Mover) job(kind, remotePath, local string) (Job, error) {
+	abs, err := filepath.Abs(local)
+	if err != nil {
+		return Job{}, err
+	}
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(abs)); err == nil {
+		abs = filepath.Join(dir, filepath.Base(abs))
+	}
+	o := m.Client.Options()
+	return Job{Kind: kind, Server: o.Address, User: o.User, Remote: remotePath, Local: abs}, nil
+}
+
+// openSource opens a file to be sent.
+func openSource(local string, keepMode bool) (*os.File, remote.Source, error) {
+	f, err := os.OpenFile(local, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO must not hold us
+	if err != nil {
+		return nil, remote.Source{}, err
+	}
+	info, err := f.Stat()
+	if err == nil {
+		switch {
+		case info.IsDir():
+			err = ErrIsDir
+		case !info.Mode().IsRegular():
+			err = ErrNotRegular
+		}
+	}
+	if err != nil {
+		f.Close()
+		return nil, remote.Source{}, err
+	}
+	src := remote.Source{ReaderAt: f, Length: info.Size(), Mtime: info.ModTime().UnixNano(), Check: func() error {
+		now, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		if now.Size() != info.Size() || !now.ModTime().Equal(info.ModTime()) {
+			return remote.ErrSourceChanged
+		}
+		// Replaced by another file of that name: what was opened is no longer what was asked for.
+		if byName, err := os.Stat(local); err == nil && !os.SameFile(byName, now) {
+			return remote.ErrSourceChanged
+		}
+		return nil
+	}}
+	if keepMode {
+		src.Mode = uint32(info.Mode().Perm())
+	}
+	return f, src, nil
+}
+
+// Put sends a local file to an absolute path of the home.
+func (m *Mover) Put(ctx context.Context, local, remotePath string, o Options) (remote.Result, error) {
+	f, src, err := openSource(local, o.Mode)
+	if err != nil {
+		return remote.Result{}, err
+	}
+	defer f.Close()
+	if o.Begin != nil {
+		o.Begin(src.Length)
+	}
+	po := remote.PutOptions{Expect: o.Expect, Force: o.Force, Parents: o.Parents, NoSync: o.NoSync, Moved: o.Moved, Reused: o.Reused}
+	if src.Length > block.Size { // smaller ones travel in one piece and leave nothing behind
+		j, err := m.job("put", remotePath, local)
+		if err != nil {
+			return remote.Result{}, err
+		}
+		j.Length, j.Mtime = src.Length, time.Unix(0, src.Mtime)
+		if j, err = m.Jobs.Begin(j); err != nil {
+			return remote.Result{}, err
+		}
+		po.Job = j.ID
+	}
+	res, err := m.Client.Put(ctx, remotePath, src, po)
+	if err == nil && po.Job != "" {
+		m.Jobs.End(po.Job)
+	}
+	return res, err
+}
+
+// Get fetches a file of the home, described by entry, to a local path. What is there already is left alone and is
+// success if it is the same, ErrDiffers if not, unless o.Force. The local file appears whole or not at all.
+func (m *Mover) Get(ctx context.Context, remotePath string, entry wire.Entry, local string, o Options) (remote.Result, error) {
+	if o.Begin != nil {
+		o.Begin(entry.Length)
+	}
+	info, err := os.Lstat(local)
+	switch {
+	case err == nil && info.IsDir():
+		return remote.Result{}, ErrIsDir
+	case err == nil && info.Mode().IsRegular():
+		same, err := m.same(ctx, remotePath, entry, local, info)
+		if err != nil {
+			return remote.Result{}, err
+		}
+		if same {
+			if o.Reused != nil {
+				o.Reused(entry.Length)
+			}
+			os.Chtimes(local, time.Time{}, time.Unix(0, entry.Mtime))
+			return remote.Result{Entry: entry, Same: true, Reused: entry.Length}, nil
+		}
+		fallthrough
+	case err == nil:
+		if !o.Force {
+			return remote.Result{}, ErrDiffers
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return remote.Result{}, err
+	}
+	p, err := partial.Open(local, m.Ops)
+	if err != nil {
+		return remote.Result{}, err
+	}
+	j, err := m.job("get", remotePath, local)
+	if err == nil {
+		j.Length, j.Mtime, j.Version = entry.Length, time.Unix(0, entry.Mtime), entry.Version
+		j, err = m.Jobs.Begin(j)
+	}
+	if err != nil {
+		p.Close()
+		return remote.Result{}, err
+	}
+	if free, ok := freeSpace(filepath.Dir(local)); ok && entry.Length-p.Have().Len() > free {
+		p.Close()
+		return remote.Result{}, fmt.Errorf("%s: %w", p.Path(), syscall.ENOSPC)
+	}
+	res, err := m.Client.Get(ctx, remotePath, entry, p, remote.GetOptions{Have: p.Have(), Moved: o.Moved, Reused: o.Reused})
+	if err == nil {
+		mode := fs.FileMode(0)
+		if o.Mode {
+			mode = fs.FileMode(res.Entry.Mode)
+		}
+		err = p.Commit(res.Entry.Length, time.Unix(0, res.Entry.Mtime), mode, o.Force)
+		if errors.Is(err, fs.ErrExist) {
+			err = ErrDiffers // it came while we fetched
+		}
+	}
+	kept, cerr := p.Close()
+	if err == nil {
+		err = cerr
+	}
+	if !kept {
+		m.Jobs.End(j.ID)
+	}
+	return res, err
+}
+
+// same compares a local file with the one on the server, block by block.
+func (m *Mover) same(ctx context.Context, remotePath string, entry wire.Entry, local string, info fs.FileInfo) (bool, error) {
+	if info.Size() != entry.Length {
+		return false, nil
+	}
+	f, err := os.Open(local)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	return m.Client.Same(ctx, remotePath, entry, f)
+}
+
+func freeSpace(dir string) (int64, bool) {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(dir, &s); err != nil {
+		return 0, false
+	}
+	return int64(s.Bavail) * s.Bsize, true
+}
