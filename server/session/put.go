@@ -186,11 +186,11 @@ func (b *batch) flush(c *conn) {
 		ans := &wire.PutAnswer{}
 		if res.Err != nil {
 			ans.Error = c.errorOf(wire.CmdPut, res.Err)
-			ups[i].Close()
 		} else {
 			e := entryOf(res.Entry)
 			ans.Entry = &e
 		}
+		ups[i].Close()
 		c.respond(ans, nil, nil)
 		outs[i].end(ans)
 	}

@@ -326,6 +326,7 @@ func serveCommit(c *conn, r *request) error {
 			return nil, c.lost(u, res.Err)
 		}
 		c.forget(u)
+		u.handle.Close()
 		return &wire.CommitAnswer{Entry: entryOf(res.Entry), Reused: u.reused}, nil
 	})
 }
