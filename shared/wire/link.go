@@ -2,8 +2,10 @@ package wire
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +14,8 @@ import (
 const (
 	recordSize = 16 << 10  // what a TLS record carries: smaller messages are gathered up to it
 	linkBuffer = 128 << 10 // what one system call carries
+
+	lull = 100 * time.Millisecond // after so long a pause between two messages the buffer is given back
 )
 
 // Buffers lends the buffers of connections, so that only those that move bytes hold any. The zero value is ready; one
@@ -72,6 +76,7 @@ type Link struct {
 
 	wmu     sync.Mutex // crypto/tls also writes from its reading side
 	gather  bool
+	closing bool    // the deadline that Close set stands
 	w       *[]byte // lent until Flush
 	wn      int
 	in, out atomic.Int64
@@ -89,7 +94,8 @@ func NewLink(nc net.Conn, stall time.Duration, bufs *Buffers) *Link {
 // called while a read is under way.
 func (l *Link) SetLimit(t time.Time) { l.limit = t }
 
-// Interrupt makes the read under way and every later one fail with os.ErrDeadlineExceeded; writing goes on.
+// Interrupt makes the read under way and every later one that has to wait for bytes fail with os.ErrDeadlineExceeded;
+// writing goes on.
 func (l *Link) Interrupt() {
 	l.cut.Store(true)
 	l.Conn.SetReadDeadline(time.Unix(1, 0))
@@ -102,37 +108,55 @@ func (l *Link) Traffic() (in, out int64) { return l.in.Load(), l.out.Load() }
 func (l *Link) LastRead() time.Time { return time.Unix(0, l.last.Load()) }
 
 // Read implements io.Reader. A read that fills its buffer is followed by one of 128 KiB; when a read comes back with
-// less than a record, the buffer is given back as soon as it is drained.
+// less than a record, or nothing comes between two messages, the buffer is given back.
 func (l *Link) Read(p []byte) (int, error) {
-	if l.rn == l.rm {
-		if !l.hungry {
-			if l.r != nil {
-				l.bufs.link.Put(l.r)
-				l.r = nil
-			}
-			n, err := l.receive(p)
-			l.hungry = n == len(p) && n > 512
-			return n, err
-		}
+	if l.rn < l.rm {
+		return l.buffered(p), nil
+	}
+	if l.hungry {
 		if l.r == nil {
 			l.r = l.bufs.lend()
 		}
 		n, err := l.receive(*l.r)
-		l.rn, l.rm = 0, n
-		l.hungry = n >= recordSize
-		if n == 0 {
+		l.rn, l.rm, l.hungry = 0, n, n >= recordSize
+		if n > 0 {
+			return l.buffered(p), nil
+		}
+		if !l.lulled(err) {
 			return 0, err
 		}
 	}
+	if l.r != nil {
+		l.bufs.link.Put(l.r)
+		l.r = nil
+	}
+	n, err := l.receive(p)
+	l.hungry = n == len(p) && n > 512
+	return n, err
+}
+
+func (l *Link) buffered(p []byte) int {
 	n := copy(p, (*l.r)[l.rn:l.rm])
 	l.rn += n
-	return n, nil
+	return n
+}
+
+// lulled tells a pause between two messages from a deadline that ends the connection.
+func (l *Link) lulled(err error) bool {
+	return l.idle && errors.Is(err, os.ErrDeadlineExceeded) && !l.cut.Load() && (l.limit.IsZero() || time.Now().Before(l.limit))
 }
 
 func (l *Link) receive(p []byte) (int, error) {
+	pause := l.stall
+	if l.idle {
+		pause = 0
+		if l.r != nil {
+			pause = lull
+		}
+	}
 	deadline := l.limit
-	if !l.idle && l.stall > 0 {
-		if t := time.Now().Add(l.stall); deadline.IsZero() || t.Before(deadline) {
+	if pause > 0 {
+		if t := time.Now().Add(pause); deadline.IsZero() || t.Before(deadline) {
 			deadline = t
 		}
 	}
@@ -204,7 +228,7 @@ func (l *Link) drain() error {
 func (l *Link) send(p []byte) (int, error) {
 	done := 0
 	for done < len(p) { // in pieces, so that the deadline moves with the progress
-		if l.stall > 0 {
+		if l.stall > 0 && !l.closing {
 			l.Conn.SetWriteDeadline(time.Now().Add(l.stall))
 		}
 		n, err := l.Conn.Write(p[done:min(len(p), done+linkBuffer)])
@@ -221,7 +245,7 @@ func (l *Link) send(p []byte) (int, error) {
 func (l *Link) Close() error {
 	l.Conn.SetWriteDeadline(time.Now().Add(time.Second))
 	if l.wmu.TryLock() { // else a write is under way, and Close must end it
-		l.stall = 0 // the deadline above stands
+		l.closing = true
 		l.drain()
 		l.wmu.Unlock()
 	}
