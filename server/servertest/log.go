@@ -1,0 +1,60 @@
+package servertest
+
+import (
+	"bytes"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// patience is how long anything may take that is awaited; only a failing test takes so long.
+const patience = 30 * time.Second
+
+// Log is what a server has logged so far.
+type Log struct {
+	mu   sync.Mutex // guards what follows
+	text bytes.Buffer
+	more chan struct{} // closed with the next write
+}
+
+func newLog() *Log { return &Log{more: make(chan struct{})} }
+
+// Write implements io.Writer.
+func (l *Log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	close(l.more)
+	l.more = make(chan struct{})
+	return l.text.Write(p)
+}
+
+// String returns everything.
+func (l *Log) String() string {
+	text, _ := l.now()
+	return text
+}
+
+func (l *Log) now() (text string, more <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String(), l.more
+}
+
+// Await waits until the log holds text n times, and ends the test if that does not come.
+func (l *Log) Await(t testing.TB, n int, text string) {
+	t.Helper()
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	for {
+		all, more := l.now()
+		if strings.Count(all, text) >= n {
+			return
+		}
+		select {
+		case <-more:
+		case <-late.C:
+			t.Fatalf("the log does not hold %q %d times:\n%s", text, n, all)
+		}
+	}
+}

@@ -1,0 +1,230 @@
+// Package servertest runs servers for tests: New one inside the test process, Exec the real program as a process of its
+// own, which is the test binary executed again (so the test binary's TestMain must call Main or Child).
+package servertest
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"ferry/server/account"
+	"ferry/server/daemon"
+	"ferry/server/session"
+	"ferry/server/storage/local"
+	"ferry/shared/login"
+)
+
+// Data is a data directory with its accounts.
+type Data struct {
+	t      testing.TB
+	dir    string
+	reload func() // makes the server notice a change of the accounts
+}
+
+// newData makes an empty data directory. Its path is short enough for a socket in it.
+func newData(t testing.TB) Data {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "ferryd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return Data{t: t, dir: dir, reload: func() {}}
+}
+
+// Data returns the path of the data directory.
+func (d *Data) Data() string { return d.dir }
+
+// Users returns the path of users.toml.
+func (d *Data) Users() string { return filepath.Join(d.dir, "users.toml") }
+
+// Home returns the path of an account's home.
+func (d *Data) Home(name string) string { return filepath.Join(d.dir, "homes", name) }
+
+// AddUser makes an account with all ordinary rights and an empty home. Its password is as cheap to check as clients allow.
+func (d *Data) AddUser(name, password string) {
+	d.t.Helper()
+	record, err := login.NewRecord(password, login.Params{Memory: 19 << 10, Time: 2, Threads: 1})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if err := os.MkdirAll(d.Home(name), 0o700); err != nil {
+		d.t.Fatal(err)
+	}
+	d.edit(func(x *account.Text) error {
+		if err := x.Add(name); err != nil {
+			return err
+		}
+		return x.Set(name, "auth", record.String())
+	})
+}
+
+// Set sets a key of an account to what the text of the option of that name means: Set("alice", "locked", "on leave").
+func (d *Data) Set(name, key, option string) {
+	d.t.Helper()
+	d.edit(func(x *account.Text) error { return x.Set(name, key, option) })
+}
+
+// DelUser deletes an account; its home stays.
+func (d *Data) DelUser(name string) {
+	d.t.Helper()
+	d.edit(func(x *account.Text) error { return x.Delete(name) })
+}
+
+func (d *Data) edit(change func(*account.Text) error) {
+	d.t.Helper()
+	if err := account.Edit(d.Users(), change); err != nil {
+		d.t.Fatal(err)
+	}
+	d.reload()
+}
+
+// Option changes how New makes a server.
+type Option func(*session.Config)
+
+// WithTiming sets the server's patience.
+func WithTiming(t session.Timing) Option { return func(c *session.Config) { c.Timing = t } }
+
+// WithOps replaces the file operations of homes.
+func WithOps(o local.Ops) Option { return func(c *session.Config) { c.Ops = o } }
+
+// Server is a server in the test process. It listens on loopback with TLS, on loopback without, and on a socket.
+type Server struct {
+	Data
+	Log      *Log
+	id       *daemon.Identity
+	accounts *account.Store
+	config   session.Config
+
+	server *session.Server
+	addrs  [3]string // host:port with TLS, host:port without, the socket
+	done   sync.WaitGroup
+}
+
+// New starts a server without accounts on a new data directory. It stops when the test ends.
+func New(t testing.TB, options ...Option) *Server {
+	t.Helper()
+	s := &Server{Data: newData(t), Log: newLog()}
+	s.addrs = [3]string{"127.0.0.1:0", "127.0.0.1:0", filepath.Join(s.dir, "socket")}
+	if err := os.Mkdir(filepath.Join(s.dir, "homes"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if s.id, err = daemon.LoadIdentity(s.dir); err != nil {
+		t.Fatal(err)
+	}
+	if s.accounts, err = account.Open(s.Users()); err != nil {
+		t.Fatal(err)
+	}
+	s.config = session.Config{
+		Accounts: s.accounts, Homes: filepath.Join(s.dir, "homes"), TLS: s.id.TLS, Fake: s.id.Fake,
+		Log: slog.New(slog.NewTextHandler(s.Log, nil)), Version: "test",
+	}
+	// Names that do not exist look like those that AddUser makes.
+	s.config.Fake.Params = login.Params{Memory: 19 << 10, Time: 2, Threads: 1}
+	for _, o := range options {
+		o(&s.config)
+	}
+	s.reload = func() {
+		t.Helper()
+		if err := s.accounts.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		s.server.Enforce()
+	}
+	s.start()
+	t.Cleanup(s.Stop)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the server's log:\n%s", s.Log)
+		}
+	})
+	return s
+}
+
+func (s *Server) start() {
+	s.t.Helper()
+	s.server = session.New(s.config)
+	for i, addr := range s.addrs {
+		network := "tcp"
+		if i == 2 {
+			network = "unix"
+		}
+		ln, err := net.Listen(network, addr)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.addrs[i] = ln.Addr().String()
+		server := s.server
+		s.done.Go(func() {
+			if err := server.Serve(ln, i == 0); err != nil {
+				s.t.Error(err)
+			}
+		})
+	}
+}
+
+// Addr returns the address that speaks TLS, as host:port.
+func (s *Server) Addr() string { return s.addrs[0] }
+
+// PlainAddr returns the address that does not, as host:port.
+func (s *Server) PlainAddr() string { return s.addrs[1] }
+
+// UnixAddr returns the address of the socket, as "unix:PATH".
+func (s *Server) UnixAddr() string { return "unix:" + s.addrs[2] }
+
+// Fingerprint returns that of the server's key.
+func (s *Server) Fingerprint() string { return s.id.Fingerprint }
+
+// Session returns the running server. Restart makes another.
+func (s *Server) Session() *session.Server { return s.server }
+
+// Stop ends the server, once requests that were read are finished, as on SIGTERM.
+func (s *Server) Stop() {
+	s.server.Shutdown(context.Background())
+	s.done.Wait()
+}
+
+// Abort ends the server and cuts its connections off.
+func (s *Server) Abort() {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	s.server.Shutdown(ctx)
+	s.done.Wait()
+}
+
+// Restart stops the server and starts another at the same addresses with the same data.
+func (s *Server) Restart() {
+	s.t.Helper()
+	s.Stop()
+	s.start()
+}
+
+// Start starts a server again that was stopped, at the same addresses.
+func (s *Server) Start() {
+	s.t.Helper()
+	s.start()
+}
+
+// childMark is in the environment of the test binary when it is to be ferryd.
+const childMark = "SERVERTEST_FERRYD=1"
+
+// Child becomes ferryd and does not return, if Exec or Ferryd executed the test binary for that. TestMain must call it
+// first, unless it calls Main.
+func Child() {
+	name, value, _ := strings.Cut(childMark, "=")
+	if os.Getenv(name) == value {
+		os.Exit(daemon.Run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	}
+}
+
+// Main is a TestMain that makes Exec and Ferryd work.
+func Main(m *testing.M) {
+	Child()
+	os.Exit(m.Run())
+}
