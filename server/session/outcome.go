@@ -18,6 +18,7 @@ type outcomes struct {
 	mu    sync.Mutex
 	byID  map[string]*outcome
 	order []*outcome // oldest first
+	lossy time.Time  // when one was last forgotten before its time
 }
 
 type outcome struct {
@@ -33,6 +34,9 @@ func (o *outcomes) begin(id string) (out *outcome, fresh bool) {
 	defer o.mu.Unlock()
 	now := time.Now()
 	for len(o.order) > 0 && (len(o.order) >= maxOutcomes || now.Sub(o.order[0].since) > keepOutcomes) {
+		if now.Sub(o.order[0].since) <= keepOutcomes {
+			o.lossy = now
+		}
 		delete(o.byID, o.order[0].id)
 		o.order = o.order[1:]
 	}
@@ -56,26 +60,45 @@ func (out *outcome) end(ans wire.Answerer) {
 	close(out.done)
 }
 
-// once carries out a request that changes something, unless its id is known: then the first answer is given again.
-func (c *conn) once(id string, do func() (wire.Answerer, error)) error {
-	if !validID(id) {
-		return refusal(wire.BadRequest, "field id must be 32 hexadecimal digits")
+// reliable tells whether an id that is not remembered was never seen in the last minutes.
+func (o *outcomes) reliable() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.lossy.IsZero() || time.Since(o.lossy) > keepOutcomes
+}
+
+// once carries out a request that changes something, unless it is a repetition: then the first answer is given again. If
+// the memory of the first time is gone, done tells by the state of the tree whether it was carried out; where that cannot
+// be told the answer is uncertain, and nothing is done.
+func (c *conn) once(id wire.Ident, done func() bool, do func() (wire.Answerer, error)) error {
+	if !validID(id.ID) || id.Boot != "" && !validID(id.Boot) {
+		return refusal(wire.BadRequest, "fields id and boot must be 32 hexadecimal digits")
 	}
-	out, fresh := c.home.outcomes.begin(id)
-	if fresh {
-		ans := wire.Answerer(&wire.EmptyAnswer{Answer: wire.Answer{Error: &wire.Error{Code: wire.Internal, Message: "the request did not finish"}}})
-		defer func() { out.end(ans) }() // also when do panics
-		a, err := do()
-		if err != nil {
-			a = &wire.EmptyAnswer{Answer: wire.Answer{Error: c.errorOf("", err)}}
-		}
-		ans = a
-		c.respond(a, nil, nil)
+	out, fresh := c.home.outcomes.begin(id.ID)
+	if !fresh {
+		<-out.done
+		c.respond(out.ans, nil, nil)
 		return nil
 	}
-	<-out.done
-	c.respond(out.ans, nil, nil)
+	ans := wire.Answerer(&wire.EmptyAnswer{Answer: wire.Answer{Error: &wire.Error{Code: wire.Internal, Message: "the request did not finish"}}})
+	defer func() { out.end(ans) }() // also when do panics
+	a, err := c.judge(id, done, do)
+	if err != nil {
+		a = &wire.EmptyAnswer{Answer: wire.Answer{Error: c.errorOf("", err)}}
+	}
+	ans = a
+	c.respond(a, nil, nil)
 	return nil
+}
+
+func (c *conn) judge(id wire.Ident, done func() bool, do func() (wire.Answerer, error)) (wire.Answerer, error) {
+	if id.Boot == "" || id.Boot == c.srv.boot && c.home.outcomes.reliable() {
+		return do()
+	}
+	if done == nil || !done() {
+		return nil, refusal(wire.Uncertain, "the connection was lost and the server restarted: it cannot be known whether this was done before")
+	}
+	return &wire.EmptyAnswer{Answer: wire.Answer{Again: true}}, nil
 }
 
 func validID(id string) bool {

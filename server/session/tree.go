@@ -110,7 +110,11 @@ func serveMkdir(c *conn, r *request) error {
 	if err := wire.DecodeRequest(r.header, &q); err != nil {
 		return err
 	}
-	return c.once(q.ID, func() (wire.Answerer, error) {
+	done := func() bool {
+		e, err := c.home.store.Stat(c.lasting(), string(q.Path))
+		return err == nil && e.Kind == storage.Dir
+	}
+	return c.once(q.Ident, done, func() (wire.Answerer, error) {
 		return &wire.EmptyAnswer{}, c.home.store.Mkdir(c.lasting(), string(q.Path), q.Parents)
 	})
 }
@@ -126,7 +130,7 @@ func serveRemove(c *conn, r *request, dir bool) error {
 	if err := wire.DecodeRequest(r.header, &q); err != nil {
 		return err
 	}
-	return c.once(q.ID, func() (wire.Answerer, error) {
+	return c.once(q.Ident, func() bool { return c.missing(q.Path) }, func() (wire.Answerer, error) {
 		e, err := c.home.store.Stat(c.lasting(), string(q.Path))
 		switch {
 		case err != nil:
@@ -145,7 +149,11 @@ func serveMv(c *conn, r *request) error {
 	if err := wire.DecodeRequest(r.header, &q); err != nil {
 		return err
 	}
-	return c.once(q.ID, func() (wire.Answerer, error) {
+	done := func() bool {
+		_, err := c.home.store.Stat(c.lasting(), string(q.To))
+		return err == nil && c.missing(q.Path)
+	}
+	return c.once(q.Ident, done, func() (wire.Answerer, error) {
 		if q.Replace {
 			if _, err := c.home.store.Stat(c.lasting(), string(q.To)); err == nil {
 				if err := c.allow(account.Overwrite); err != nil {
@@ -194,4 +202,9 @@ func serveSum(c *conn, r *request) error {
 // isMissing tells whether a name, or a directory on the way to it, is not there.
 func isMissing(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, storage.ErrNotDir)
+}
+
+func (c *conn) missing(name wire.Name) bool {
+	_, err := c.home.store.Stat(c.lasting(), string(name))
+	return isMissing(err)
 }

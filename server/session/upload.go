@@ -298,7 +298,8 @@ func serveCommit(c *conn, r *request) error {
 	if err := wire.DecodeRequest(r.header, &q); err != nil {
 		return err
 	}
-	return c.once(q.ID, func() (wire.Answerer, error) {
+	q.Boot = "" // repeated or not: without the upload nothing is done, and put finds out by comparing
+	return c.once(q.Ident, nil, func() (wire.Answerer, error) {
 		u, err := c.find(q.Upload, q.Epoch)
 		if err != nil {
 			return nil, err
@@ -367,10 +368,18 @@ func serveDrop(c *conn, r *request) error {
 	if err := wire.DecodeRequest(r.header, &q); err != nil {
 		return err
 	}
-	return c.once(q.ID, func() (wire.Answerer, error) {
-		if !validID(q.Upload) {
-			return nil, refusal(wire.NotFound, "there is no such upload")
+	if !validID(q.Upload) {
+		return refusal(wire.NotFound, "there is no such upload")
+	}
+	done := func() bool {
+		for s := range c.home.store.Uploads(c.lasting()) {
+			if s.ID == q.Upload {
+				return false
+			}
 		}
+		return true
+	}
+	return c.once(q.Ident, done, func() (wire.Answerer, error) {
 		return &wire.EmptyAnswer{}, c.home.store.Drop(c.lasting(), q.Upload)
 	})
 }

@@ -695,11 +695,20 @@ func (h *Home) specs() ([]storage.Spec, error) {
 	}
 	defer h.life.RUnlock()
 	all, err := h.all()
+	h.mu.Lock()
+	stage := h.stage
+	h.mu.Unlock()
 	var specs []storage.Spec
 	for _, s := range all {
-		if spec, ok := s.current(); ok {
-			specs = append(specs, spec)
+		spec, ok := s.current()
+		if !ok {
+			continue
 		}
+		var data unix.Stat_t
+		if unix.Fstatat(stage, s.id+"/"+dataName, &data, unix.AT_SYMLINK_NOFOLLOW) == nil {
+			spec.Done = min(data.Blocks*512, spec.Length) // all but the holes
+		}
+		specs = append(specs, spec)
 	}
 	slices.SortFunc(specs, func(a, b storage.Spec) int {
 		return cmp.Or(a.Created.Compare(b.Created), strings.Compare(a.ID, b.ID))
