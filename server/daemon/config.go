@@ -81,26 +81,25 @@ func set(o *pflag.Flag, texts []string) error {
 func readConfig(path string, f *pflag.FlagSet) error {
 	var file map[string]toml.Primitive
 	md, err := toml.DecodeFile(path, &file)
+	v := &value{flags: f}
 	for _, key := range md.Keys() {
 		if err == nil && len(key) == 1 {
-			err = md.PrimitiveDecode(file[key[0]], &value{key[0], f})
+			v.key = key[0]
+			err = md.PrimitiveDecode(file[v.key], v)
 		}
 	}
 	var at toml.ParseError
 	if errors.As(err, &at) {
-		located := fmt.Errorf("%s:%d: %s", path, at.Position.Line, at.Message)
-		if h := hint(err); h != "" {
-			return &advised{located, h}
-		}
-		return located
+		return &advised{fmt.Errorf("%s:%d: %s", path, at.Position.Line, at.Message), v.advice}
 	}
 	return plain(err)
 }
 
 // value is the value of one key; decoding it sets the option of that name. Its errors get their line from the decoder.
 type value struct {
-	key   string
-	flags *pflag.FlagSet
+	key    string
+	flags  *pflag.FlagSet
+	advice string // for an unknown key
 }
 
 // UnmarshalTOML implements toml.Unmarshaler.
@@ -113,7 +112,8 @@ func (v *value) UnmarshalTOML(data any) error {
 				known = append(known, o.Name)
 			}
 		})
-		return &advised{fmt.Errorf("unknown key %q", v.key), "known keys: " + strings.Join(known, ", ")}
+		v.advice = "known keys: " + strings.Join(known, ", ")
+		return fmt.Errorf("unknown key %q", v.key)
 	}
 	_, repeated := o.Value.(pflag.SliceValue)
 	var texts []string

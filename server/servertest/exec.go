@@ -36,7 +36,7 @@ func Prepare(t testing.TB, args ...string) *Process {
 		}
 		p.asked++
 		p.Signal(syscall.SIGHUP)
-		p.Log.Await(t, p.asked, "accounts read again")
+		p.Log.await(t, p.asked, "accounts read again", p.ended)
 	}
 	t.Cleanup(func() {
 		p.Kill()
@@ -84,7 +84,7 @@ func (p *Process) Start() {
 	ended := make(chan struct{})
 	p.ended = ended
 	go func(c *exec.Cmd) { c.Wait(); close(ended) }(p.cmd)
-	p.Log.Await(p.t, p.lives, "accepting connections")
+	p.Log.await(p.t, p.lives, "accepting connections", ended)
 	text, err := os.ReadFile(file)
 	if err != nil {
 		p.t.Fatal(err)

@@ -44,6 +44,12 @@ func (l *Log) now() (text string, more <-chan struct{}) {
 // Await waits until the log holds text n times, and ends the test if that does not come.
 func (l *Log) Await(t testing.TB, n int, text string) {
 	t.Helper()
+	l.await(t, n, text, nil)
+}
+
+// await also gives up when the process that writes the log has ended.
+func (l *Log) await(t testing.TB, n int, text string, ended <-chan struct{}) {
+	t.Helper()
 	late := time.NewTimer(patience)
 	defer late.Stop()
 	for {
@@ -53,6 +59,11 @@ func (l *Log) Await(t testing.TB, n int, text string) {
 		}
 		select {
 		case <-more:
+		case <-ended:
+			if all, _ = l.now(); strings.Count(all, text) < n {
+				t.Fatalf("ferryd ended before it logged %q:\n%s", text, all)
+			}
+			return
 		case <-late.C:
 			t.Fatalf("the log does not hold %q %d times:\n%s", text, n, all)
 		}
