@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -125,15 +126,19 @@ func (s *Server) serve(nc net.Conn, encrypted bool) {
 	c.log.Info("login")
 	err := c.run()
 	in, out := link.Traffic()
-	c.log.Info("session ended", "reason", reason(err), "seconds", int(time.Since(begin).Seconds()), "in", in, "out", out)
+	c.log.Info("session ended", "reason", c.reason(err), "seconds", int(time.Since(begin).Seconds()), "in", in, "out", out)
 }
 
-func reason(err error) string {
+func (c *conn) reason(err error) string {
 	switch {
+	case c.draining.Load():
+		return "logged out or stopped"
 	case err == nil || err == io.EOF:
 		return "closed by the client"
 	case errors.Is(err, net.ErrClosed):
-		return "closed by the server"
+		return "the client takes no answers"
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return "stalled"
 	}
 	return err.Error()
 }

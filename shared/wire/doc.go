@@ -1,8 +1,8 @@
 /*
 Package wire is the ferry protocol, version 1: its messages, their framing and their limits. This comment is the
-specification; it is enough to write a client or a server in another language. MUST and SHOULD are meant as in RFC 2119.
-Integers are decimal, lengths and offsets are bytes, times are nanoseconds since 1970-01-01 UTC, KiB and MiB are powers
-of 1024.
+specification; it is enough to write a client or a server in another language. MUST and SHOULD are meant as in RFC
+2119. Integers are decimal, lengths and offsets are bytes, times are nanoseconds since 1970-01-01 UTC, KiB and MiB are
+powers of 1024.
 
 # Transport
 
@@ -11,8 +11,8 @@ first byte: there is no command to switch it on, and no lower version. The clien
 "ferry/1" (ALPN, RFC 7301). The server's certificate is its own, self-signed: names, dates and issuers in it mean
 nothing. What identifies a server is its key, written as its fingerprint: "SHA256:" and the unpadded base64 of the
 SHA-256 of the certificate's SubjectPublicKeyInfo (RFC 5280, section 4.1). A client MUST check the fingerprint against
-the one it knows before it sends anything, and SHOULD remember it after the first login whose server signature was right.
-There are no client certificates and no early data.
+the one it knows before it sends anything, and SHOULD remember it after the first login whose server signature was
+right. There are no client certificates and no early data.
 
 A server may also listen on a unix socket, or on TCP without encryption, and then speaks exactly the same messages
 without TLS: a plain connection. It differs in the login only (see there). A client MUST NOT fall back from TLS to it.
@@ -30,13 +30,13 @@ Everything either side sends is a sequence of messages:
 	body                     0 to 1048576 bytes (1 MiB)
 	nesting of a header      8 objects and arrays
 
-A limit is checked before the bytes are waited for, and a peer cannot change it. Field size with the value 0 announces an
-empty body, which is not the same as none: an empty file is put with "size":0.
+A limit is checked before the bytes are waited for, and a peer cannot change it. Field size with the value 0 announces
+an empty body, which is not the same as none: an empty file is put with "size":0.
 
 # JSON
 
-Headers are JSON (RFC 8259). The first byte is '{'; white space is allowed wherever JSON allows it behind that. A request
-is read strictly:
+Headers are JSON (RFC 8259). The first byte is '{'; white space is allowed wherever JSON allows it behind that. A
+request is read strictly:
 
   - keys have the exact case given here; none comes twice, in nested objects either; unknown ones are refused
   - nothing but white space follows the object
@@ -44,14 +44,15 @@ is read strictly:
   - integers are written without fraction and exponent and fit in 64 bits with sign, or the range given
   - null is no value of anything
 
-A field that is left out counts as 0, "", false or the empty list. Fields marked "optional" below mean something else by
-being absent, or are commonly left out. Other fields are always sent.
+A field that is left out counts as 0, "", false or the empty list. Fields marked "optional" below mean something else
+by being absent, or are commonly left out. Other fields are always sent.
 
-A header that breaks JSON itself or the nesting limit, holds a key twice or a null, or has a cmd that is no string or a size
-that is no integer from 0 to 1048576, is a protocol error. One that is good JSON but not what the command takes is answered with bad_request.
+A header that breaks JSON itself or the nesting limit, holds a key twice or a null, or has a cmd that is no string or
+a size that is no integer from 0 to 1048576, is a protocol error. One that is good JSON but not what the command takes
+is answered with bad_request.
 
-A client ignores keys it does not know in answers. It sends keys that later versions of this page add to requests only if
-features of the answer to proof name them.
+A client ignores keys it does not know in answers. It sends keys that later versions of this page add to requests only
+if features of the answer to proof name them.
 
 # Requests and answers
 
@@ -60,9 +61,9 @@ Only the client asks. Every message it sends is a request with the field cmd:
 	cmd    string    the command, one of those below
 	size   integer   optional: the length of the body
 
-Requests take effect in the order in which they were sent, and are answered in that order. The client need not wait for an
-answer before it sends the next request. It SHOULD leave at most 1024 requests or 64 MiB of bodies unanswered, and MUST
-go on reading while it sends: a server whose answers are not taken stops reading.
+Requests take effect in the order in which they were sent, and are answered in that order. The client need not wait
+for an answer before it sends the next request. It SHOULD leave at most 1024 requests or 64 MiB of bodies unanswered,
+and MUST go on reading while it sends: a server whose answers are not taken stops reading.
 
 An answer is one or more messages. All may have
 
@@ -71,15 +72,16 @@ An answer is one or more messages. All may have
 	size    integer   optional: the length of the body
 	again   true      optional: this is the answer to an earlier request with the same id, given once more
 
-An error says that the request was not carried out, and why: code for programs, from the list under "Errors", message for
-people. Other fields are absent or mean nothing then. A part of an answer that came before an error is void. The body of
-a request that fails is still read, so the next message always begins behind it. The connection stays usable.
+An error says that the request was not carried out, and why: code for programs, from the list under "Errors", message
+for people. Other fields are absent or mean nothing then. A part of an answer that came before an error is void. The
+body of a request that fails is still read, so the next message always begins behind it. The connection stays usable.
 
 While an answer takes long the server sends the message {"more":true}, with these 13 bytes as its header and no body,
 every 10 s: a sign of life. It may come before the first message of any answer and between any two. A client drops it,
 and may take a server for dead that has been silent for 30 s while it owes an answer.
 
-A message with an error that comes when no answer is owed says why the server closes the connection. It is the last one.
+A message with an error that comes when no answer is owed says why the server closes the connection. It is the last
+one.
 
 # The end of a connection
 
@@ -99,15 +101,15 @@ server closes
 
 # Names
 
-A path is absolute, "/" is the account's home. Its components are separated by one slash and are not empty, "." or "..";
-it does not end in a slash. It has at most 4096 bytes, 64 components, and 255 bytes in each. It holds no NUL byte. The
-name ".ferry" at the top of a home, and what is below it, is the server's. All else is bad_path. Names are bytes and are
-compared as such; nothing is ever normalized.
+A path is absolute, "/" is the account's home. Its components are separated by one slash and are not empty, "." or
+".."; it does not end in a slash. It has at most 4096 bytes, 64 components, and 255 bytes in each. It holds no NUL
+byte. The name ".ferry" at the top of a home, and what is below it, is the server's. All else is bad_path. Names are
+bytes and are compared as such; nothing is ever normalized.
 
-In JSON a name is a string. Each byte of it that is not part of valid UTF-8 (RFC 3629) travels as U+0000 followed by its
-two lower-case hexadecimal digits: the bytes "a ff b" are "a\u0000ffb". A string that is not what this rule makes of some
-name (upper-case digits, an escape for a byte that needs none, escapes that together are valid UTF-8) is refused. Limits
-count the bytes of the name itself.
+In JSON a name is a string. Each byte of it that is not part of valid UTF-8 (RFC 3629) travels as U+0000 followed by
+its two lower-case hexadecimal digits: the bytes "a ff b" are "a\u0000ffb". A string that is not what this rule makes
+of some name (upper-case digits, an escape for a byte that needs none, escapes that together are valid UTF-8) is
+refused. Limits count the bytes of the name itself.
 
 # Values
 
@@ -130,14 +132,14 @@ An entry is
 
 # Blocks and tags
 
-The unit of verification is the block of 1 MiB: block n of a file is the bytes from n * 1048576 on, and only the last one
-may be shorter. A file of length 0 has no blocks.
+The unit of verification is the block of 1 MiB: block n of a file is the bytes from n * 1048576 on, and only the last
+one may be shorter. A file of length 0 has no blocks.
 
-The tag of a block is its AES-128-GMAC (NIST SP 800-38D): AES-128-GCM with nothing to encrypt, the bytes of the block as
-the additional data, and the 16-byte authentication tag as the result. The 12-byte nonce is the block's number, little-endian in
-the first 8 bytes, and 4 zero bytes. The key is random, 16 bytes, and belongs to one transfer: the server makes that of an
-upload and the client that of a download. Tags say whether two ends hold equal blocks; they are no digest to publish. Since
-a key tags several versions of a block, it must not serve any other purpose.
+The tag of a block is its AES-128-GMAC (NIST SP 800-38D): AES-128-GCM with nothing to encrypt, the bytes of the block
+as the additional data, and the 16-byte authentication tag as the result. The 12-byte nonce is the block's number,
+little-endian in the first 8 bytes, and 4 zero bytes. The key is random, 16 bytes, and belongs to one transfer: the
+server makes that of an upload and the client that of a download. Tags say whether two ends hold equal blocks; they
+are no digest to publish. Since a key tags several versions of a block, it must not serve any other purpose.
 
 Sets of blocks travel as bitmaps: bit i, counted from 0, is bit i%8 of byte i/8, least significant first; a set for n
 blocks has (n+7)/8 bytes, the rest of the last is zero.
@@ -149,8 +151,8 @@ Requests that change something (mkdir, rmdir, rm, mv, put, commit, drop) have
 	id     id        random, new for every request
 	boot   string    optional: only when the request is repeated
 
-When a connection is lost, the client cannot know whether a request without answer was carried out. It repeats it on a new
-connection with the same id, and with boot as the answer to proof gave it on the connection where the request was
+When a connection is lost, the client cannot know whether a request without answer was carried out. It repeats it on a
+new connection with the same id, and with boot as the answer to proof gave it on the connection where the request was
 first sent. The server
 
   - remembers the answers of the last 1024 such requests of an account for 10 minutes, errors too. If it knows the id, it
@@ -194,8 +196,9 @@ With TLS, hello and login may be sent together. On a plain connection login need
 
 # login
 
-Login is the message flow of SCRAM (RFC 5802, RFC 7677) with Argon2id (RFC 9106) in the place of PBKDF2 and with channel
-binding that cannot be left out. It takes two requests, login and proof; both, and both answers, carry one text:
+Login is the message flow of SCRAM (RFC 5802, RFC 7677) with Argon2id (RFC 9106) in the place of PBKDF2 and with
+channel binding that cannot be left out. It takes two requests, login and proof; both, and both answers, carry one
+text:
 
 	message   string   a text of the exchange
 
@@ -203,16 +206,18 @@ Text 1, in the request login; GS2 is p=tls-exporter,, with TLS and p=ferry-plain
 
 	GS2 n=NAME,r=C
 
-NAME is the user's name, 1 to 255 bytes of UTF-8 without NUL, '=' written as =3D and ',' as =2C. C is the client's nonce: 16 to
-128 printable ASCII characters but the comma, at least 18 random bytes' worth (base64 of 24 random bytes does). There is no space behind GS2.
+NAME is the user's name, 1 to 255 bytes of UTF-8 without NUL, '=' written as =3D and ',' as =2C. C is the client's
+nonce: 16 to 128 printable ASCII characters but the comma, at least 18 random bytes' worth (base64 of 24 random bytes
+does). There is no space behind GS2.
 
 Text 2, in the answer to login:
 
 	r=CS,s=SALT,i=T,k=argon2id:v=19:m=M:p=P
 
-CS is C and the server's nonce, which follows the same rules. SALT is 16 bytes. T is the number of passes, M the memory in KiB, P the number of
-lanes, written without leading zeros. A client MUST refuse T below 2, M below 19456 or P below 1, which would make guessing from its
-answer cheap, and T above 16, M above 1048576 or P above 255, which would exhaust it.
+CS is C and the server's nonce, which follows the same rules. SALT is 16 bytes. T is the number of passes, M the
+memory in KiB, P the number of lanes, written without leading zeros. A client MUST refuse T below 2, M below 19456 or
+P below 1, which would make guessing from its answer cheap, and T above 16, M above 1048576 or P above 255, which
+would exhaust it.
 
 Text 3, in the request proof:
 
@@ -222,8 +227,8 @@ Text 4, in the answer to proof:
 
 	v=SIGNATURE
 
-SALT, BINDING, PROOF and SIGNATURE are base64 (RFC 4648, section 4) with padding and without stray bits. Exactly these attributes
-come, in this order. With HMAC meaning HMAC-SHA-256 (key first) and "+" the joining of bytes:
+SALT, BINDING, PROOF and SIGNATURE are base64 (RFC 4648, section 4) with padding and without stray bits. Exactly these
+attributes come, in this order. With HMAC meaning HMAC-SHA-256 (key first) and "+" the joining of bytes:
 
 	BINDING     = GS2 + data
 	data        = with TLS 32 bytes of keying material (RFC 5705) for the label EXPORTER-Channel-Binding without a context (RFC 9266),
@@ -237,18 +242,18 @@ come, in this order. With HMAC meaning HMAC-SHA-256 (key first) and "+" the join
 	PROOF       = ClientKey xor HMAC(StoredKey, AuthMessage)
 	SIGNATURE   = HMAC(ServerKey, AuthMessage)
 
-The server keeps SALT, T, M, P, StoredKey and ServerKey of each account. It checks that c and r of text 3 are what they must be and that
-SHA-256(PROOF xor HMAC(StoredKey, AuthMessage)) is StoredKey. An unknown name is answered like a known one up to here.
-A client that keeps SALT, T, M, P, ClientKey and ServerKey in memory logs in again without the password while text 2 names the same SALT
-and costs.
+The server keeps SALT, T, M, P, StoredKey and ServerKey of each account. It checks that c and r of text 3 are what
+they must be and that SHA-256(PROOF xor HMAC(StoredKey, AuthMessage)) is StoredKey. An unknown name is answered like a
+known one up to here. A client that keeps SALT, T, M, P, ClientKey and ServerKey in memory logs in again without the
+password while text 2 names the same SALT and costs.
 
-Errors of login: auth_failed (malformed text, or another channel binding; counts as a failed try), version (no hello yet),
-bad_request.
+Errors of login: auth_failed (malformed text, or another channel binding; counts as a failed try), version (no hello
+yet), bad_request.
 
 # proof
 
-Carries text 3; login must have been answered on this connection and each login allows one proof. The answer has message
-(text 4) and
+Carries text 3; login must have been answered on this connection and each login allows one proof. The answer has
+message (text 4) and
 
 	session    string            id of the session, 32 hexadecimal digits; for people and logs
 	boot       string            changes when the server starts; see "Doing things once"
@@ -259,8 +264,8 @@ Carries text 3; login must have been answered on this connection and each login 
 The client MUST check SIGNATURE before it believes anything of this, and SHOULD send nothing before that.
 
 Errors: auth_failed (unknown name, wrong password, other channel: nothing tells them apart; after the third in a
-connection the server closes it), denied (the proof was right, but the account is locked or its home unusable; the server
-closes), rate_limited and too_many (later it may work), bad_request (no login before).
+connection the server closes it), denied (the proof was right, but the account is locked or its home unusable; the
+server closes), rate_limited and too_many (later it may work), bad_request (no login before).
 
 # logout
 
@@ -272,10 +277,11 @@ No fields. The answer has none.
 
 # Errors of every command after login
 
-bad_request (fields or body are not what the command takes), denied (the account lacks a right that the command needs, named in the
-message), unknown_command, shutting_down, internal. Commands with a path: bad_path, not_found (it, or a directory on
-the way), not_dir (something on the way is a file), denied (it is not a regular file where one is needed). A session's
-rights are those that the account has at the moment of the request. The sections below name what comes on top of that.
+bad_request (fields or body are not what the command takes), denied (the account lacks a right that the command needs,
+named in the message), unknown_command, shutting_down, internal. Commands with a path: bad_path, not_found (it, or a
+directory on the way), not_dir (something on the way is a file), denied (it is not a regular file where one is
+needed). A session's rights are those that the account has at the moment of the request. The sections below name what
+comes on top of that.
 
 # stat
 
@@ -317,7 +323,8 @@ Removes an empty directory. Needs delete.
 	id, boot
 	path   name
 
-The answer has no fields; it comes when that is durable. Errors: not_dir, not_empty, uncertain, bad_path (the home itself).
+The answer has no fields; it comes when that is durable. Errors: not_dir, not_empty, uncertain, bad_path (the home
+itself).
 
 # rm
 
@@ -338,8 +345,8 @@ Moves a file or directory in one step. Needs delete and write, and overwrite whe
 	replace   boolean   optional: a file at the target may be replaced
 	version   version   optional: of the file before the move, if the client knows it
 
-The answer has no fields; it comes when that is durable. Errors: exists (without replace; or a directory is at the target,
-which is never replaced), bad_path (a directory into itself), uncertain, unsupported.
+The answer has no fields; it comes when that is durable. Errors: exists (without replace; or a directory is at the
+target, which is never replaced), bad_path (a directory into itself), uncertain, unsupported.
 
 # sum
 
@@ -372,12 +379,14 @@ Sends a file of at most 1 MiB whole, or opens an upload. Needs write, and overwr
 
 Without expect and without force, expect is the version that is there when the request is read, or nothing.
 
-With a body, the file is published before the answer, in one step: nobody sees a part of it, and without nosync it is durable.
+With a body, the file is published before the answer, in one step: nobody sees a part of it, and without nosync it is
+durable.
 
 	entry   entry     what is there now
 	same    boolean   optional: the content was there already; time and mode were set if they differed
 
-The server may answer a run of such requests together, up to 256, as soon as no further request has arrived: they share a sync.
+The server may answer a run of such requests together, up to 256, as soon as no further request has arrived: they
+share a sync.
 
 Without a body, nothing is published yet. The answer:
 
@@ -388,16 +397,16 @@ Without a body, nothing is published yet. The answer:
 	staged   integer           optional: how many bytes of have were sent before; the others are those of the file that is replaced
 	base     version           of what is there now, "" if there is no file
 
-An upload that was begun before is gone on with, and its staged bytes appear in have, if it has the same path and job, or the same
-path and nobody is sending it: its connection is closed or has been silent for 60 s. It takes over the new length, time and
-mode. The epoch is larger each time. The connection that had it before is answered superseded from then on, SHOULD NOT
-reconnect for it, and what it sends is not stored. The key is the same for the life of the upload.
+An upload that was begun before is gone on with, and its staged bytes appear in have, if it has the same path and job,
+or the same path and nobody is sending it: its connection is closed or has been silent for 60 s. It takes over the new
+length, time and mode. The epoch is larger each time. The connection that had it before is answered superseded from
+then on, SHOULD NOT reconnect for it, and what it sends is not stored. The key is the same for the life of the upload.
 
-A client that opens the upload again after a loss sends, as expect, the base it was told the first time, so that a change by
-somebody else in between is noticed.
+A client that opens the upload again after a loss sends, as expect, the base it was told the first time, so that a
+change by somebody else in between is noticed.
 
-Errors: is_dir, exists (expect is "" and something is there), conflict, no_space, quota, too_many (1000 unfinished uploads),
-not_found (a directory is missing, without parents), uncertain, verify_failed (the disk failed).
+Errors: is_dir, exists (expect is "" and something is there), conflict, no_space, quota, too_many (1000 unfinished
+uploads), not_found (a directory is missing, without parents), uncertain, verify_failed (the disk failed).
 
 # data
 
@@ -412,9 +421,9 @@ Sends bytes of an upload. Needs write.
 The answer has no fields. A block counts as verified when it was sent whole in one request, or by check. A part of a
 block is kept, but the block then needs a check.
 
-Errors: verify_failed (the body does not fit its tag; or the disk failed and the upload is gone), superseded, not_found
-(no such upload is open: it was committed, dropped, or lost), no_space, quota, changed (the file to be replaced changed
-while blocks were taken over from it: open the upload again).
+Errors: verify_failed (the body does not fit its tag; or the disk failed and the upload is gone), superseded,
+not_found (no such upload is open: it was committed, dropped, or lost), no_space, quota, changed (the file to be
+replaced changed while blocks were taken over from it: open the upload again).
 
 # check
 
@@ -425,8 +434,9 @@ Asks which of some blocks the server holds exactly as the client does. Needs wri
 	first    integer   number of the first block
 	size, body         the tags of the client's blocks first, first+1, ...: 1 to 256, 16 bytes each
 
-The answer has no fields and a body: a bitmap of as many blocks, set for those that must be sent. The others are verified. The
-server looks at what is staged, then at the same place of the file to be replaced if the account may read it. Errors: as data.
+The answer has no fields and a body: a bitmap of as many blocks, set for those that must be sent. The others are
+verified. The server looks at what is staged, then at the same place of the file to be replaced if the account may
+read it. Errors: as data.
 
 # commit
 
@@ -437,17 +447,19 @@ Publishes an upload. Needs write.
 	epoch    integer
 	nosync   boolean   optional, feature nosync: answer before the file is durable
 
-Before it sends this, the client SHOULD look whether its own file is still the one it began with, and leave the upload if not.
+Before it sends this, the client SHOULD look whether its own file is still the one it began with, and leave the upload
+if not.
 
 	entry    entry     what is there now
 	same     boolean   optional: the whole content was there already and nothing was replaced
 	reused   integer   optional: bytes that check found
 
-The file replaces what is at the path in one step (a symbolic link there, not its target) and without nosync is durable when the answer comes. The
-upload is gone then. After an error it is still there, but for verify_failed of the disk.
+The file replaces what is at the path in one step (a symbolic link there, not its target) and without nosync is
+durable when the answer comes. The upload is gone then. After an error it is still there, but for verify_failed of the
+disk.
 
-Errors: verify_failed (a block was neither sent whole nor found by check), conflict (what is there is not what expect says), exists (the same, and
-expect is ""), is_dir, superseded, not_found, no_space, quota, changed.
+Errors: verify_failed (a block was neither sent whole nor found by check), conflict (what is there is not what expect
+says), exists (the same, and expect is ""), is_dir, superseded, not_found, no_space, quota, changed.
 
 # get
 
@@ -464,9 +476,9 @@ Each message of the answer has one block as its body, in order, and
 	entry   entry   in the first message only: the version that is sent
 	tag     tag     of the body, under the number of its block
 
-When the range has no bytes, the answer is one message with the entry and no body. All bytes are of the version in the entry,
-or the answer ends with an error. A client wants a larger file in several requests and gives the version of the first entry in the others.
-It SHOULD make a new key for each file.
+When the range has no bytes, the answer is one message with the entry and no body. All bytes are of the version in the
+entry, or the answer ends with an error. A client wants a larger file in several requests and gives the version of the
+first entry in the others. It SHOULD make a new key for each file.
 
 Errors: changed (it is not, or no longer, that version), is_dir.
 
@@ -497,8 +509,8 @@ Lists the account's unfinished uploads, oldest first. Needs list. No fields. Eac
 	   mtime     integer   of the file that was being sent
 	   live      boolean   optional: somebody is sending it now
 
-Nothing else is needed to go on with one: put with the same path does. Unfinished uploads that nobody touches are dropped after some
-days (7 unless the server is told otherwise).
+Nothing else is needed to go on with one: put with the same path does. Unfinished uploads that nobody touches are
+dropped after some days (7 unless the server is told otherwise).
 
 # drop
 
@@ -507,7 +519,8 @@ Discards an unfinished upload. Needs write.
 	id, boot
 	upload   id
 
-The answer has no fields. Errors: not_found. A connection that is sending the upload is answered superseded or not_found from then on.
+The answer has no fields. Errors: not_found. A connection that is sending the upload is answered superseded or
+not_found from then on.
 
 # An upload from beginning to end
 
@@ -517,8 +530,9 @@ The answer has no fields. Errors: not_found. A connection that is sending the up
 	data    a block of the bitmap         ->
 	commit                                -> entry
 
-New bytes can be sent at once, the checks between them. After a lost connection the client logs in again, sends the same put (same job,
-new id), and begins the list anew; blocks it sent before are in have then. After verify_failed or not_found it does the same, but not for ever.
+New bytes can be sent at once, the checks between them. After a lost connection the client logs in again, sends the
+same put (same job, new id), and begins the list anew; blocks it sent before are in have then. After verify_failed or
+not_found it does the same, but not for ever.
 
 # Errors
 

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"ferry/internal/faultproxy"
+	"ferry/server/servertest"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"ferry": main})
+}
+
+const password = "correct horse battery"
+
+// world is what a script finds: a server of its own with the users alice and bob, behind a proxy that can cut.
+type world struct {
+	server *servertest.Server
+	proxy  *faultproxy.Proxy
+}
+
+// TestScript runs what a user types: testdata/script/*.txtar. In them ADDR is the server, PROXY the same behind a proxy,
+// FP its fingerprint, HOME_ALICE alice's files on it.
+func TestScript(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		UpdateScripts:       os.Getenv("UPDATE") != "",
+		Setup: func(e *testscript.Env) error {
+			s := servertest.New(t)
+			s.AddUser("alice", password)
+			s.AddUser("bob", password)
+			p, err := faultproxy.Start(s.Addr())
+			if err != nil {
+				return err
+			}
+			e.Defer(p.Close)
+			e.Defer(s.Stop)
+			e.Values["world"] = &world{s, p}
+			for k, v := range map[string]string{"ADDR": s.Addr(), "PROXY": p.Addr(), "FP": s.Fingerprint(), "HOME_ALICE": s.Home("alice"),
+				"HOME_BOB": s.Home("bob"), "FERRY_PASSWORD": password, "HOME": e.WorkDir, "XDG_STATE_HOME": filepath.Join(e.WorkDir, ".state"), "TERM": "dumb"} {
+				e.Setenv(k, v)
+			}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"makefile": makeFile, "server": serverCommand, "cut": cutCommand, "poke": poke, "code": code, "same": same,
+		},
+	})
+}
+
+// makefile NAME SIZE [SEED]: a file of so many bytes that repeat nowhere near.
+func makeFile(ts *testscript.TestScript, neg bool, args []string) {
+	size, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	seed := uint64(len(args[0]))*7919 + 1
+	if len(args) > 2 {
+		seed, err = strconv.ParseUint(args[2], 10, 64)
+		ts.Check(err)
+	}
+	b := make([]byte, size)
+	for i := range b {
+		seed ^= seed << 13
+		seed ^= seed >> 7
+		seed ^= seed << 17
+		b[i] = byte(seed)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o644))
+}
+
+// server stop|restart|lock NAME|unlock NAME
+func serverCommand(ts *testscript.TestScript, neg bool, args []string) {
+	w := ts.Value("world").(*world)
+	switch args[0] {
+	case "stop":
+		w.server.Stop()
+	case "restart":
+		w.server.Restart()
+	default:
+		ts.Fatalf("server %s?", args[0])
+	}
+}
+
+// cut up|down N fin|rst|silence: ends the next connection through the proxy after N bytes.
+func cutCommand(ts *testscript.TestScript, neg bool, args []string) {
+	n, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	dir := map[string]faultproxy.Direction{"up": faultproxy.Up, "down": faultproxy.Down}[args[0]]
+	how := map[string]faultproxy.How{"fin": faultproxy.FIN, "rst": faultproxy.RST, "silence": faultproxy.Silence}[args[2]]
+	ts.Value("world").(*world).proxy.Cut(dir, n, how)
+}
+
+// poke FILE OFFSET TEXT: overwrites bytes.
+func poke(ts *testscript.TestScript, neg bool, args []string) {
+	off, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	f, err := os.OpenFile(ts.MkAbs(args[0]), os.O_WRONLY, 0)
+	ts.Check(err)
+	_, err = f.WriteAt([]byte(args[2]), off)
+	ts.Check(err)
+	ts.Check(f.Close())
+}
+
+// code N COMMAND...: runs a command and wants that exit code. Its output is there for stdout and stderr as after exec.
+func code(ts *testscript.TestScript, neg bool, args []string) {
+	err := ts.Exec(args[1], args[2:]...)
+	got := 0
+	if err != nil {
+		var ok bool
+		if _, rest, found := strings.Cut(err.Error(), "exit status "); found {
+			if n, aerr := strconv.Atoi(strings.Fields(rest)[0]); aerr == nil {
+				got, ok = n, true
+			}
+		}
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+	}
+	fmt.Fprint(ts.Stdout(), ts.ReadFile("stdout"))
+	fmt.Fprint(ts.Stderr(), ts.ReadFile("stderr"))
+	if strconv.Itoa(got) != args[0] {
+		ts.Fatalf("exit code %d, want %s", got, args[0])
+	}
+}
+
+// same A B: the two files are byte for byte the same.
+func same(ts *testscript.TestScript, neg bool, args []string) {
+	a, b := ts.ReadFile(args[0]), ts.ReadFile(args[1])
+	if (a == b) == neg {
+		ts.Fatalf("%s and %s: same is %v", args[0], args[1], a == b)
+	}
+}
