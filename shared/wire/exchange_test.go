@@ -62,17 +62,17 @@ func TestLoginAsDescribed(t *testing.T) {
 	}
 }
 
-// GMAC as doc.go describes it: the case "no plaintext" with a vector of another implementation.
+// GMAC as doc.go describes it, against another implementation.
 func TestTagAsDescribed(t *testing.T) {
-	// openssl mac -cipher AES-128-GCM -macopt hexkey:000102...0f -macopt hexiv:0102000000000000000000000 GMAC, input "hello"
+	// printf hello | openssl mac -cipher AES-128-GCM -macopt hexkey:000102030405060708090a0b0c0d0e0f \
+	//	-macopt hexiv:010200000000000000000000 GMAC
+	const want = "55a27e85f198838ddf0544e9837f7e77"
 	key := block.Key{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
 	tag := block.NewTagger(key).Tag(0x0201, []byte("hello"))
-	if got, want := hex.EncodeToString(tag[:]), opensslTag; got != want {
+	if got := hex.EncodeToString(tag[:]); got != want {
 		t.Errorf("tag %s, want %s", got, want)
 	}
 }
-
-const opensslTag = "OPENSSL"
 
 // exchange is what doc.go shows.
 func exchange(t *testing.T) string {
@@ -136,7 +136,7 @@ func TestExchangeInDoc(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, wanted := undump(t, string(text)), undump(t, want)
+	got, wanted := undump(t, string(text[len(head):])), undump(t, want)
 	if len(got) != len(wanted) || len(got) < 10 {
 		t.Fatalf("%d messages, want %d", len(got), len(wanted))
 	}
