@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -123,8 +122,6 @@ func code(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%v", err)
 		}
 	}
-	fmt.Fprint(ts.Stdout(), ts.ReadFile("stdout"))
-	fmt.Fprint(ts.Stderr(), ts.ReadFile("stderr"))
 	if strconv.Itoa(got) != args[0] {
 		ts.Fatalf("exit code %d, want %s", got, args[0])
 	}

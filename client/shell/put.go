@@ -15,6 +15,7 @@ import (
 	"ferry/client/remote"
 	"ferry/client/term"
 	"ferry/client/transfer"
+	"ferry/shared/block"
 	"ferry/shared/wire"
 )
 
@@ -238,12 +239,20 @@ func (s *Shell) done(verb, moved, name, remotePath string, res remote.Result, to
 	case res.Same:
 		s.say("up to date %s: %s verified", name, term.Bytes(res.Entry.Length))
 	case res.Reused > 0:
-		s.say("%s %s: %s, %s reused and verified, %s %s at %s", verb, name, term.Bytes(res.Entry.Length), term.Bytes(res.Reused),
-			term.Bytes(res.Moved), moved, term.Rate(float64(res.Moved)/took.Seconds()))
+		s.say("%s %s: %s, %s reused and verified, %s %s", verb, name, term.Bytes(res.Entry.Length), term.Bytes(res.Reused),
+			term.Bytes(res.Moved), moved+pace(res.Moved, took))
 	default:
-		s.say("%s %s: %s %s at %s", verb, name, term.Bytes(res.Entry.Length), moved, term.Rate(float64(res.Moved)/took.Seconds()))
+		s.say("%s %s: %s %s", verb, name, term.Bytes(res.Entry.Length), moved+pace(res.Moved, took))
 	}
 	return nil
+}
+
+// pace says how fast bytes moved, if there were enough of them to tell.
+func pace(n int64, took time.Duration) string {
+	if n < block.Size || took <= 0 {
+		return ""
+	}
+	return " at " + term.Rate(float64(n)/took.Seconds())
 }
 
 // unfinished adds to an error that the same command goes on with what was moved.
