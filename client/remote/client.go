@@ -12,6 +12,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -113,6 +114,7 @@ func Login(ctx context.Context, o Options) (*Client, error) {
 			if err != nil {
 				return nil, err
 			}
+			debug.FreeOSMemory() // the 64 MiB of Argon2id are not needed again
 			return c, nil
 		}
 		// The person's pause must not meet the server's time limit: the connection is closed meanwhile.

@@ -15,7 +15,7 @@ import (
 
 // Process is a ferryd of its own, on a data directory of its own.
 type Process struct {
-	Data
+	Store
 	Log   *Log // of all its lives
 	args  []string
 	addrs []string
@@ -29,7 +29,7 @@ type Process struct {
 // it listens at a free port of 127.0.0.1.
 func Prepare(t testing.TB, args ...string) *Process {
 	t.Helper()
-	p := &Process{Data: newData(t), Log: newLog(), args: args}
+	p := &Process{Store: newStore(t), Log: newLog(), args: args}
 	p.reload = func() {
 		if p.cmd == nil {
 			return

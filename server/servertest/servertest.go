@@ -19,35 +19,35 @@ import (
 	"ferry/shared/login"
 )
 
-// Data is a data directory with its accounts.
-type Data struct {
+// Store is a data directory with its accounts.
+type Store struct {
 	t      testing.TB
 	dir    string
 	reload func() // makes the server notice a change of the accounts
 }
 
-// newData makes an empty data directory. Its path is short enough for a socket in it.
-func newData(t testing.TB) Data {
+// newStore makes an empty data directory. Its path is short enough for a socket in it.
+func newStore(t testing.TB) Store {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "ferryd")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	return Data{t: t, dir: dir, reload: func() {}}
+	return Store{t: t, dir: dir, reload: func() {}}
 }
 
 // Data returns the path of the data directory.
-func (d *Data) Data() string { return d.dir }
+func (d *Store) Data() string { return d.dir }
 
 // Users returns the path of users.toml.
-func (d *Data) Users() string { return filepath.Join(d.dir, "users.toml") }
+func (d *Store) Users() string { return filepath.Join(d.dir, "users.toml") }
 
 // Home returns the path of an account's home.
-func (d *Data) Home(name string) string { return filepath.Join(d.dir, "homes", name) }
+func (d *Store) Home(name string) string { return filepath.Join(d.dir, "homes", name) }
 
 // AddUser makes an account with all ordinary rights and an empty home. Its password is as cheap to check as clients allow.
-func (d *Data) AddUser(name, password string) {
+func (d *Store) AddUser(name, password string) {
 	d.t.Helper()
 	record, err := login.NewRecord(password, login.Params{Memory: 19 << 10, Time: 2, Threads: 1})
 	if err != nil {
@@ -65,18 +65,18 @@ func (d *Data) AddUser(name, password string) {
 }
 
 // Set sets a key of an account to what the text of the option of that name means: Set("alice", "locked", "on leave").
-func (d *Data) Set(name, key, option string) {
+func (d *Store) Set(name, key, option string) {
 	d.t.Helper()
 	d.edit(func(x *account.Text) error { return x.Set(name, key, option) })
 }
 
 // DelUser deletes an account; its home stays.
-func (d *Data) DelUser(name string) {
+func (d *Store) DelUser(name string) {
 	d.t.Helper()
 	d.edit(func(x *account.Text) error { return x.Delete(name) })
 }
 
-func (d *Data) edit(change func(*account.Text) error) {
+func (d *Store) edit(change func(*account.Text) error) {
 	d.t.Helper()
 	if err := account.Edit(d.Users(), change); err != nil {
 		d.t.Fatal(err)
@@ -95,7 +95,7 @@ func WithOps(o local.Ops) Option { return func(c *session.Config) { c.Ops = o } 
 
 // Server is a server in the test process. It listens on loopback with TLS, on loopback without, and on a socket.
 type Server struct {
-	Data
+	Store
 	Log      *Log
 	id       *daemon.Identity
 	accounts *account.Store
@@ -109,7 +109,7 @@ type Server struct {
 // New starts a server without accounts on a new data directory. It stops when the test ends.
 func New(t testing.TB, options ...Option) *Server {
 	t.Helper()
-	s := &Server{Data: newData(t), Log: newLog()}
+	s := &Server{Store: newStore(t), Log: newLog()}
 	s.addrs = [3]string{"127.0.0.1:0", "127.0.0.1:0", filepath.Join(s.dir, "socket")}
 	if err := os.Mkdir(filepath.Join(s.dir, "homes"), 0o700); err != nil {
 		t.Fatal(err)

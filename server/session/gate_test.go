@@ -180,7 +180,7 @@ func alive(t *testing.T, s *servertest.Server) {
 	}
 }
 
-// refused waits until the log holds n connections that ended before login, and checks that there are no more.
+// ended waits until the log holds n connections that ended before login, and checks that there are no more.
 func ended(t *testing.T, s *servertest.Server, n int) {
 	t.Helper()
 	const text = "connection ended before login"
@@ -403,12 +403,11 @@ func TestForeignProtocols(t *testing.T) {
 
 // A client that asks and asks and never reads is cut off instead of being remembered.
 func TestDeafStranger(t *testing.T) {
-	s := servertest.New(t, servertest.WithTiming(session.Timing{Stall: 300 * time.Millisecond}))
+	s := servertest.New(t, servertest.WithTiming(session.Timing{Login: 3 * time.Second, Stall: 300 * time.Millisecond}))
 	nc, err := net.Dial("tcp", s.Addr())
 	if err != nil {
 		t.Fatal(err)
 	}
-	nc.(*net.TCPConn).SetReadBuffer(4096)
 	c := tls.Client(nc, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{wire.ALPN}})
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(30 * time.Second))

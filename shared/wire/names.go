@@ -37,6 +37,9 @@ func (n Name) MarshalText() ([]byte, error) {
 func (n *Name) UnmarshalText(b []byte) error {
 	s := string(b)
 	if strings.IndexByte(s, 0) < 0 {
+		if !utf8.ValidString(s) {
+			return errors.New("a name is not UTF-8")
+		}
 		*n = Name(s)
 		return nil
 	}
