@@ -14,6 +14,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	servertest.Child()
 	testscript.Main(m, map[string]func(){"ferry": main})
 }
 
@@ -59,19 +60,12 @@ func TestScript(t *testing.T) {
 func makeFile(ts *testscript.TestScript, neg bool, args []string) {
 	size, err := strconv.ParseInt(args[1], 10, 64)
 	ts.Check(err)
-	seed := uint64(len(args[0]))*7919 + 1
+	seed := uint64(len(args[0]))
 	if len(args) > 2 {
 		seed, err = strconv.ParseUint(args[2], 10, 64)
 		ts.Check(err)
 	}
-	b := make([]byte, size)
-	for i := range b {
-		seed ^= seed << 13
-		seed ^= seed >> 7
-		seed ^= seed << 17
-		b[i] = byte(seed)
-	}
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o644))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), pattern(int(size), seed), 0o644))
 }
 
 // server stop|restart|lock NAME|unlock NAME
