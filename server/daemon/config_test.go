@@ -25,7 +25,7 @@ func TestPrecedence(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s.data != "flag" || s.users != "env,with comma" || s.logFormat != "json" || time.Duration(s.keep) != 24*time.Hour ||
-		!slices.Equal(s.listen, []string{"flag:1", "flag:2"}) || !slices.Equal(s.plain, []string{"env:1", "env:2"}) || s.plainInsecure != nil && len(s.plainInsecure) > 0 {
+		!slices.Equal(s.listen, []string{"flag:1", "flag:2"}) || !slices.Equal(s.plain, []string{"env:1", "env:2"}) || len(s.plainInsecure) > 0 {
 		t.Errorf("got %+v", s)
 	}
 

@@ -188,7 +188,7 @@ func (s *settings) greet(log *slog.Logger, id *Identity, set *account.Set, place
 	}
 	connect := "ferry --fingerprint " + id.Fingerprint + " alice@" + bound[0]
 	if places[0].network == "unix" {
-		connect = "ferry --user alice " + bound[0]
+		connect = "ferry -e 'login alice' " + bound[0]
 	} else if !places[0].encrypted {
 		connect = "ferry ferry+plain://alice@" + bound[0]
 	}

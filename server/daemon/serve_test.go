@@ -197,6 +197,7 @@ func TestStaleSocket(t *testing.T) {
 	p := servertest.Prepare(t)
 	socket := filepath.Join(p.Data(), "s")
 	first := servertest.Exec(t, "--listen", "unix:"+socket)
+	first.Log.Await(t, 1, `then_connect="ferry -e 'login alice' unix:`+socket)
 	_, errs, code := servertest.Ferryd(t, "", "serve", "--data", p.Data(), "--listen", "unix:"+socket)
 	if code != 1 || !strings.Contains(errs, "serve: listen unix:"+socket+": address already in use\nhint: ") {
 		t.Errorf("a socket in use: exit %d, %s", code, errs)
