@@ -410,7 +410,7 @@ A client that opens the upload again after a loss sends, as expect, the base it 
 change by somebody else in between is noticed.
 
 Errors: is_dir, exists (expect is "" and something is there), conflict, no_space, quota, too_many (1000 unfinished
-uploads), not_found (a directory is missing, without parents), uncertain, verify_failed (the disk failed).
+uploads), not_found (a directory is missing, without parents), verify_failed (the disk failed).
 
 # data
 

@@ -122,9 +122,10 @@ func (l *Link) Read(p []byte) (int, error) {
 		if n > 0 {
 			return l.buffered(p), nil
 		}
-		if !l.lulled(err) {
+		if !l.idle || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return 0, err
 		}
+		// A lull between two messages, unless the deadline was another one: then it is met again below.
 	}
 	if l.r != nil {
 		l.bufs.link.Put(l.r)
@@ -139,11 +140,6 @@ func (l *Link) buffered(p []byte) int {
 	n := copy(p, (*l.r)[l.rn:l.rm])
 	l.rn += n
 	return n
-}
-
-// lulled tells a pause between two messages from a deadline that ends the connection.
-func (l *Link) lulled(err error) bool {
-	return l.idle && errors.Is(err, os.ErrDeadlineExceeded) && !l.cut.Load() && (l.limit.IsZero() || time.Now().Before(l.limit))
 }
 
 func (l *Link) receive(p []byte) (int, error) {

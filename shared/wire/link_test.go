@@ -418,6 +418,47 @@ func TestClose(t *testing.T) {
 	})
 }
 
+// One goroutine may close what others are using.
+func TestCloseWhileInUse(t *testing.T) {
+	near, far := net.Pipe()
+	c := over(near, time.Minute)
+	go func() {
+		for {
+			if _, err := far.Write(header(100)); err != nil {
+				return
+			}
+		}
+	}()
+	go io.Copy(io.Discard, far)
+	read, written := make(chan error), make(chan error)
+	first := make(chan bool)
+	go func() {
+		for i := 0; ; i++ {
+			if _, err := c.ReadHeader(nil, MaxHeader); err != nil {
+				read <- err
+				return
+			}
+			if i == 0 {
+				close(first)
+			}
+		}
+	}()
+	go func() {
+		for {
+			c.Write([]byte("{}"), nil)
+			if err := c.Flush(); err != nil {
+				written <- err
+				return
+			}
+		}
+	}()
+	<-first
+	c.Close()
+	<-read
+	<-written
+	far.Close()
+}
+
 func TestTraffic(t *testing.T) {
 	pair(t, time.Minute, func(c *Conn, peer net.Conn) {
 		go peer.Write(header(100))
