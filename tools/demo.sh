@@ -23,8 +23,10 @@ step "a user: ferryd user add alice --generate"
 (umask 077 && bin/ferryd user add alice --generate --data "$dir/data" >"$dir/password")
 
 step "a server on loopback: ferryd serve --data DIR"
-bin/ferryd serve --data "$dir/data" --listen 127.0.0.1:0 --addr-file "$dir/addr" >"$dir/server.log" 2>&1 &
+set -m # a process group of its own: Ctrl-C in the shell is not for the server
+bin/ferryd serve --data "$dir/data" --listen 127.0.0.1:0 --addr-file "$dir/addr" >"$dir/server.log" 2>&1 </dev/null &
 server=$!
+set +m
 for _ in $(seq 200); do
   [ ! -s "$dir/addr" ] || break
   kill -0 "$server" 2>/dev/null || fail "the server did not start"

@@ -52,11 +52,10 @@ type Client struct {
 	secret *login.Secret
 	pinned string // fingerprint of the server logged in to
 
-	mu       sync.Mutex
-	conn     *conn
-	info     Info
-	closed   bool
-	lastSeen time.Time
+	mu     sync.Mutex
+	conn   *conn
+	info   Info
+	closed bool
 }
 
 // Info is what the server said of the session.
@@ -406,7 +405,9 @@ func (c *Client) use(ctx context.Context) (*conn, error) {
 	}
 	var cause error
 	if k != nil {
-		cause = k.reason()
+		if cause = k.reason(); errors.Is(cause, context.Canceled) {
+			cause = nil // we cut it ourselves
+		}
 	}
 	return c.reconnect(ctx, cause)
 }

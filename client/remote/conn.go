@@ -104,16 +104,6 @@ func (c *conn) look() {
 	c.watch.Reset(c.silence / 4)
 }
 
-// idle returns for how long nothing has come in while answers were due.
-func (c *conn) idle() time.Duration {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.pending) == 0 {
-		return 0
-	}
-	return time.Since(c.link.LastRead())
-}
-
 // end closes the connection; the first reason stands.
 func (c *conn) end(err error) {
 	c.mu.Lock()

@@ -75,7 +75,7 @@ func (k KnownHosts) Lookup(addr string) (string, error) {
 		}
 		f := strings.Fields(line)
 		if len(f) < 2 || !validFingerprint(f[1]) {
-			return "", fmt.Errorf("%s:%d: not a line of the form host:port SHA256:...", k.Path, n)
+			return "", fmt.Errorf("%s:%d: not a line of the form HOST:PORT FINGERPRINT", k.Path, n)
 		}
 		if f[0] == addr {
 			return f[1], nil

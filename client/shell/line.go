@@ -256,7 +256,7 @@ func (c completer) Do(runes []rune, pos int) ([][]rune, int) {
 	}
 	if len(candidates) > 1 {
 		columns, _ := term.Size(c.t.screen)
-		io.WriteString(printer{c.t}, listCandidates(candidates, columns))
+		io.WriteString(printer(c), listCandidates(candidates, columns))
 	}
 	return nil, 0
 }

@@ -173,9 +173,11 @@ func (s *Shell) mayReplaceRemote(ctx context.Context, local, to string) (v verdi
 
 // ask lets a person decide about something that is in the way.
 func (s *Shell) ask(name string, length, mtime int64, taken func(string) (bool, error)) (verdict, string, error) {
+	if !s.all {
+		fmt.Fprintf(s.Err, "%s is there already (%s, %s)\n", term.Escape(name), term.Bytes(length), timeText(mtime))
+	}
 	for !s.all {
-		answer, err := s.In.Read(fmt.Sprintf("%s is there already (%s, %s): [r]eplace, [s]kip, [k]eep both, [a]ll, [c]ancel? ",
-			term.Escape(name), term.Bytes(length), timeText(mtime)))
+		answer, err := s.In.Read("[r]eplace, [s]kip, [k]eep both, replace [a]ll, [c]ancel? ")
 		if err != nil {
 			return skip, name, errInterrupted
 		}

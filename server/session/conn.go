@@ -67,7 +67,6 @@ type answer struct {
 	header []byte
 	body   []byte
 	lent   *[]byte
-	last   bool // ends the connection
 }
 
 func (s *Server) serve(nc net.Conn, encrypted bool) {
@@ -77,10 +76,21 @@ func (s *Server) serve(nc net.Conn, encrypted bool) {
 	log := s.Log.With("peer", nc.RemoteAddr().String())
 	link := wire.NewLink(nc, s.Timing.Stall, &s.bufs)
 	c := &conn{srv: s, nc: nc, link: link, log: log, ctx: ctx, stop: stop}
+	s.mu.Lock()
+	s.conns[c] = struct{}{}
+	s.mu.Unlock()
+	defer func() {
+		nc.Close()
+		s.mu.Lock()
+		delete(s.conns, c)
+		s.mu.Unlock()
+	}()
+	if s.closing.Load() {
+		return
+	}
 	release, ok := s.admit(nc)
 	if !ok {
 		log.Warn("connection refused: too many from this address are not logged in")
-		nc.Close()
 		return
 	}
 	defer release()
@@ -98,24 +108,12 @@ func (s *Server) serve(nc net.Conn, encrypted bool) {
 		}
 		if err != nil {
 			log.Info("connection ended before login", "reason", "TLS handshake failed", "err", err)
-			nc.Close()
 			return
 		}
 		stream = t
 	}
 	c.wire = wire.NewConn(stream, link)
-	s.mu.Lock()
-	s.conns[c] = struct{}{}
-	s.mu.Unlock()
-	defer func() {
-		c.wire.Close()
-		s.mu.Lock()
-		delete(s.conns, c)
-		s.mu.Unlock()
-	}()
-	if s.closing.Load() {
-		return
-	}
+	defer c.wire.Close()
 	if err := c.gate(encrypted); err != nil {
 		log.Info("connection ended before login", "reason", err.Error())
 		return

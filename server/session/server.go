@@ -78,6 +78,7 @@ type Server struct {
 	Config
 	bufs    wire.Buffers
 	boot    string
+	quit    chan struct{} // closed by Shutdown
 	ctx     context.Context
 	stop    context.CancelFunc
 	closing atomic.Bool
@@ -105,7 +106,7 @@ func New(c Config) *Server {
 		commands[e.cmd] = e
 	}
 	return &Server{
-		table:  commands,
+		table: commands, boot: newID(), quit: make(chan struct{}),
 		Config: c, ctx: ctx, stop: stop, listeners: map[net.Listener]struct{}{}, conns: map[*conn]struct{}{},
 		homes: map[string]*home{}, strangers: map[string]chan struct{}{},
 	}
@@ -135,7 +136,7 @@ func (s *Server) Serve(ln net.Listener, encrypted bool) error {
 			s.Log.Warn("accept failed", "err", err, "retry_in", pause)
 			select {
 			case <-time.After(pause):
-			case <-s.ctx.Done():
+			case <-s.quit:
 			}
 			pause = min(2*pause, acceptBackoffMost)
 			continue
@@ -152,7 +153,10 @@ func (s *Server) Serve(ln net.Listener, encrypted bool) error {
 // Shutdown stops accepting, lets requests that were read finish, and closes every connection; unfinished uploads stay
 // resumable. After ctx or the drain time whatever is left is cut off.
 func (s *Server) Shutdown(ctx context.Context) {
-	s.closing.Store(true)
+	if s.closing.Swap(true) {
+		return
+	}
+	close(s.quit)
 	ctx, cancel := context.WithTimeout(ctx, s.Timing.Drain)
 	defer cancel()
 	s.mu.Lock()
@@ -160,7 +164,11 @@ func (s *Server) Shutdown(ctx context.Context) {
 		ln.Close()
 	}
 	for c := range s.conns {
-		c.drain()
+		if c.user == "" {
+			c.abort(nil) // it has asked for nothing yet
+		} else {
+			c.drain()
+		}
 	}
 	s.mu.Unlock()
 	done := make(chan struct{})
@@ -173,7 +181,7 @@ func (s *Server) Shutdown(ctx context.Context) {
 			c.abort(nil)
 		}
 		s.mu.Unlock()
-		<-done
+		<-done // closed connections end everything but what is at the disk
 	}
 	s.stop()
 	s.mu.Lock()
@@ -294,7 +302,7 @@ func (s *Server) admit(nc net.Conn) (release func(), ok bool) {
 	case slots <- struct{}{}:
 		return release, true
 	case <-t.C:
-	case <-s.ctx.Done():
+	case <-s.quit:
 	}
 	return nil, false
 }

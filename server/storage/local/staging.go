@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"iter"
 	"log/slog"
@@ -282,8 +283,11 @@ func readSmall(dir int, base string) ([]byte, error) {
 	defer unix.Close(fd)
 	b := make([]byte, journalLimit)
 	n, err := readFull(fd, b, 0)
-	if n == len(b) {
+	if err == nil {
 		return nil, errors.New("journal too long")
+	}
+	if err != io.EOF {
+		return nil, err
 	}
 	if n == 0 {
 		return nil, errors.New("journal empty")
