@@ -141,7 +141,7 @@ func (c *Client) Options() Options { return c.opts }
 
 // connect makes a connection and logs in on it, by the secret when there is one.
 func (c *Client) connect(ctx context.Context, password string) error {
-	dctx, cancel := context.WithTimeout(ctx, c.opts.DialTimeout)
+	dctx, cancel := context.WithTimeout(ctx, min(c.opts.DialTimeout, c.opts.Silence))
 	defer cancel()
 	network, addr := "tcp", c.opts.Address
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
@@ -218,8 +218,6 @@ func (c *Client) shake(ctx context.Context, nc net.Conn, password string) (*conn
 		}
 		stream = t
 	}
-	// Argon2id takes a while on a small machine; the server waits 30 s for all of the login.
-	link.SetLimit(time.Now().Add(40 * time.Second))
 	w := wire.NewConn(stream, link)
 	info, secret, err := c.authenticate(w, password, bind)
 	if err != nil {
@@ -271,6 +269,10 @@ func (c *Client) trust(shown string) error {
 
 // authenticate says hello and runs the login; two round trips, since hello travels with login.
 func (c *Client) authenticate(w *wire.Conn, password string, bind login.Binding) (info Info, secret *login.Secret, err error) {
+	hear := func(ans wire.Answerer) error {
+		w.Link().SetLimit(time.Now().Add(c.opts.Silence))
+		return hear(w, ans)
+	}
 	hello := &wire.HelloRequest{Version: wire.ProtocolVersion, Client: c.opts.Program}
 	hello.Cmd = wire.CmdHello
 	var nonce []byte
@@ -287,7 +289,7 @@ func (c *Client) authenticate(w *wire.Conn, password string, bind login.Binding)
 		if err := w.Flush(); err != nil {
 			return info, nil, err
 		}
-		if err := hear(w, &greeting); err != nil {
+		if err := hear(&greeting); err != nil {
 			return info, nil, err
 		}
 		theirs, err := hex.DecodeString(greeting.Nonce)
@@ -308,12 +310,12 @@ func (c *Client) authenticate(w *wire.Conn, password string, bind login.Binding)
 		return info, nil, err
 	}
 	if !c.opts.Plain {
-		if err := hear(w, &greeting); err != nil {
+		if err := hear(&greeting); err != nil {
 			return info, nil, err
 		}
 	}
 	var challenge wire.LoginAnswer
-	if err := hear(w, &challenge); err != nil {
+	if err := hear(&challenge); err != nil {
 		return info, nil, err
 	}
 	final, err := exchange.Final(challenge.Message)
@@ -327,7 +329,7 @@ func (c *Client) authenticate(w *wire.Conn, password string, bind login.Binding)
 		return info, nil, err
 	}
 	var proof wire.ProofAnswer
-	if err := hear(w, &proof); err != nil {
+	if err := hear(&proof); err != nil {
 		return info, nil, err
 	}
 	if err := exchange.Verify(proof.Message); err != nil {

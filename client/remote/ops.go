@@ -17,15 +17,12 @@ func (c *Client) ask(ctx context.Context, req wire.Requester, ident *wire.Ident,
 	if ident != nil {
 		ident.ID = NewID()
 	}
-	sent := ""
 	for try := 0; ; try++ {
 		k, err := c.use(ctx)
 		if err != nil {
 			return err
 		}
-		if ident != nil && sent != "" {
-			ident.Boot = sent
-		}
+		boot := c.Info().Boot
 		_, err = k.ask(ctx, req, nil, ans)
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -33,7 +30,9 @@ func (c *Client) ask(ctx context.Context, req wire.Requester, ident *wire.Ident,
 		if !IsLost(err) || try == maxRepeats {
 			return err
 		}
-		sent = c.Info().Boot
+		if ident != nil && ident.Boot == "" { // of the server that first got it, however often it is repeated
+			ident.Boot = boot
+		}
 	}
 }
 

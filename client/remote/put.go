@@ -91,13 +91,16 @@ func (c *Client) putSmall(ctx context.Context, path string, src Source, o PutOpt
 		if err != nil {
 			return Result{}, err
 		}
+		boot := c.Info().Boot
 		var a wire.PutAnswer
 		_, err = k.ask(ctx, r, b, &a)
 		if ctx.Err() != nil {
 			return Result{}, ctx.Err()
 		}
 		if IsLost(err) && try < maxRepeats {
-			r.Boot = c.Info().Boot
+			if r.Boot == "" {
+				r.Boot = boot
+			}
 			continue
 		}
 		if err != nil {
