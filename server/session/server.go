@@ -231,6 +231,7 @@ type home struct {
 	name     string
 	store    *local.Home
 	refs     int
+	expired  time.Time // when old uploads were last looked for
 	uploads  uploads
 	outcomes outcomes
 }
@@ -241,6 +242,7 @@ func (s *Server) openHome(a *account.Account) (*home, error) {
 	defer s.mu.Unlock()
 	if h := s.homes[a.Name]; h != nil {
 		h.refs++
+		s.expire(h)
 		return h, nil
 	}
 	store, err := local.Open(filepath.Join(s.Homes, a.Home), local.Options{Log: s.Log, Ops: s.Ops, Owner: a.Name})
@@ -249,12 +251,23 @@ func (s *Server) openHome(a *account.Account) (*home, error) {
 	}
 	h := &home{name: a.Name, store: store, refs: 1}
 	s.homes[a.Name] = h
+	s.expire(h)
+	return h, nil
+}
+
+// expire drops an account's old uploads, when somebody logs in and at most once an hour. s.mu is held.
+func (s *Server) expire(h *home) {
+	if time.Since(h.expired) < time.Hour {
+		return
+	}
+	h.expired = time.Now()
+	s.active.Add(1)
 	go func() {
-		if n := store.Expire(s.ctx, s.Timing.Keep); n > 0 {
-			s.Log.Info("old uploads dropped", "user", a.Name, "count", n)
+		defer s.active.Done()
+		if n := h.store.Expire(s.ctx, s.Timing.Keep); n > 0 {
+			s.Log.Info("old uploads dropped", "user", h.name, "count", n)
 		}
 	}()
-	return h, nil
 }
 
 // closeHome gives a home back. It stays open for the next session: an account's outcomes outlive its connections.
