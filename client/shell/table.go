@@ -99,3 +99,6 @@ func distance(a, b string) int {
 	}
 	return last[len(b)]
 }
+
+// All returns every command, in the order of help.
+func All() []Command { return table() }

@@ -228,3 +228,6 @@ func Main(m *testing.M) {
 	Child()
 	os.Exit(m.Run())
 }
+
+// Commands returns the names of all commands of the protocol that the server serves.
+func Commands() []string { return session.Commands() }

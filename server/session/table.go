@@ -50,3 +50,12 @@ func quoted(s string) string {
 	}
 	return strconv.Quote(s)
 }
+
+// Commands returns the names of all commands of the protocol that the server serves.
+func Commands() []string {
+	var names []string
+	for _, e := range table() {
+		names = append(names, e.cmd)
+	}
+	return names
+}
