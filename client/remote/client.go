@@ -136,6 +136,16 @@ func (c *Client) Info() Info {
 	return c.info
 }
 
+// Server returns what names the server for good: the fingerprint of its key, or without encryption its address.
+func (c *Client) Server() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pinned != "" {
+		return c.pinned
+	}
+	return c.opts.Address
+}
+
 // Options returns what the client was made with.
 func (c *Client) Options() Options { return c.opts }
 
@@ -235,10 +245,12 @@ func (c *Client) shake(ctx context.Context, nc net.Conn, password string) (*conn
 				c.opts.Notice("the server's key could not be remembered: " + err.Error())
 			}
 		}
-		c.pinned = shown
 	}
 	c.mu.Lock()
 	c.info = info
+	if shown != "" {
+		c.pinned = shown
+	}
 	c.mu.Unlock()
 	return newConn(w, c.opts.Silence, c.bufs), nil
 }

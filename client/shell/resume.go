@@ -46,11 +46,11 @@ func (s *Shell) unfinishedTransfers(ctx context.Context) ([]unfinished, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := s.client.Options()
+	server, user := s.client.Server(), s.client.Options().User
 	mine := map[string]transfer.Job{}
 	var list []unfinished
 	for _, j := range jobs {
-		if j.Server != o.Address || j.User != o.User {
+		if j.Server != server || j.User != user {
 			continue
 		}
 		if j.Kind == "put" {

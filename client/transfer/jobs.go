@@ -22,7 +22,7 @@ import (
 type Job struct {
 	ID      string    `json:"id"`     // what the server knows an upload by
 	Kind    string    `json:"kind"`   // put or get
-	Server  string    `json:"server"` // address
+	Server  string    `json:"server"` // its fingerprint, or without encryption its address
 	User    string    `json:"user"`
 	Remote  string    `json:"remote"` // absolute path in the home
 	Local   string    `json:"local"`  // absolute path

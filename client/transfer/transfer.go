@@ -51,8 +51,7 @@ func (m *Mover) job(kind, remotePath, local string) (Job, error) {
 	if dir, err := filepath.EvalSymlinks(filepath.Dir(abs)); err == nil {
 		abs = filepath.Join(dir, filepath.Base(abs))
 	}
-	o := m.Client.Options()
-	return Job{Kind: kind, Server: o.Address, User: o.User, Remote: remotePath, Local: abs}, nil
+	return Job{Kind: kind, Server: m.Client.Server(), User: m.Client.Options().User, Remote: remotePath, Local: abs}, nil
 }
 
 // openSource opens a file to be sent.

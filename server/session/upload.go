@@ -117,19 +117,24 @@ func (c *conn) openUpload(q *wire.PutRequest, base storage.Entry, expect *string
 	return u, nil
 }
 
-// find returns an open upload of this connection.
+// find returns an open upload of this connection. One that another connection has taken over is storage.ErrSuperseded, even
+// when that one has finished it.
 func (c *conn) find(id string, epoch int64) (*upload, error) {
 	ups := &c.home.uploads
 	ups.mu.Lock()
-	u := ups.live[id]
-	ups.mu.Unlock()
-	switch {
-	case u == nil:
-		return nil, refusal(wire.NotFound, "there is no such upload")
-	case u.owner != c || u.spec.Epoch != epoch:
+	defer ups.mu.Unlock()
+	for u := range c.uploads {
+		if u.spec.ID == id && u.spec.Epoch == epoch {
+			if ups.live[id] != u {
+				return nil, storage.ErrSuperseded
+			}
+			return u, nil
+		}
+	}
+	if ups.live[id] != nil {
 		return nil, storage.ErrSuperseded
 	}
-	return u, nil
+	return nil, refusal(wire.NotFound, "there is no such upload")
 }
 
 // forget ends an upload's place among the open ones; its handle is ended by the caller or already.
@@ -154,9 +159,9 @@ func (c *conn) release() {
 	}
 }
 
-// lost tells the storage's word that staged data is gone from other failures, and forgets the upload then.
+// lost forgets an upload whose staged data is gone.
 func (c *conn) lost(u *upload, err error) error {
-	if errors.Is(err, storage.ErrLost) || errors.Is(err, storage.ErrSuperseded) {
+	if errors.Is(err, storage.ErrLost) {
 		c.forget(u)
 		u.handle.Close()
 	}
