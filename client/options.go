@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -109,6 +110,9 @@ func (o *options) start(ctx context.Context, cmd *cobra.Command, args []string) 
 	}
 	if given > 1 || o.syncMode != "full" && o.syncMode != "none" || !oneOf(o.progress, "auto", "bar", "plain", "json", "none") {
 		return complain(&shell.UsageError{Msg: "these options do not go together, or have another value", Advice: "ferry --help lists them"})
+	}
+	if o.fingerprint != "" && !remote.ValidFingerprint(o.fingerprint) {
+		return complain(&shell.UsageError{Msg: "--fingerprint: not of the form SHA256:...", Advice: "`ferryd fingerprint --data DIR` prints it on the server"})
 	}
 	state, err := stateDir()
 	if err != nil {
@@ -230,7 +234,11 @@ func (p *passwords) find(ctx context.Context, address, user string) (string, err
 	case p.passwordFile != "":
 		f, err := os.Open(p.passwordFile)
 		if err != nil {
-			return "", fmt.Errorf("password: %w", err)
+			var pe *fs.PathError
+			if errors.As(err, &pe) {
+				err = pe.Err
+			}
+			return "", fmt.Errorf("password file %s: %w", p.passwordFile, err)
 		}
 		defer f.Close()
 		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {

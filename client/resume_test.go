@@ -130,9 +130,9 @@ func lineOf(put bool) string {
 	return "get f -o back"
 }
 
-// TestKillClient kills ferry without warning again and again. The same command goes on each time, moves again no more than
+// TestKilledClient kills ferry without warning again and again. The same command goes on each time, moves again no more than
 // a block or two of what was there, repairs what was damaged meanwhile, and no half file is ever visible.
-func TestKillClient(t *testing.T) {
+func TestKilledClient(t *testing.T) {
 	for name, put := range map[string]bool{"put": true, "get": false} {
 		t.Run(name, func(t *testing.T) {
 			k := newKilling(t)
@@ -186,9 +186,9 @@ func TestKillClient(t *testing.T) {
 	}
 }
 
-// TestKillServer kills ferryd without warning five times in one transfer, and starts it again. The one ferry goes on each
+// TestKilledServer kills ferryd without warning five times in one transfer, and starts it again. The one ferry goes on each
 // time by itself and ends with the exact file.
-func TestKillServer(t *testing.T) {
+func TestKilledServer(t *testing.T) {
 	for name, put := range map[string]bool{"put": true, "get": false} {
 		t.Run(name, func(t *testing.T) {
 			k := newKilling(t)

@@ -100,6 +100,11 @@ func (g *getRun) attempt(ctx context.Context) error {
 	}
 	stop := context.AfterFunc(ctx, func() { k.end(&lostError{ctx.Err()}) })
 	defer stop()
+	if g.entry.Length == 0 { // nothing to fetch, but the server has its say
+		_, err := k.ask(ctx, &wire.GetRequest{Request: wire.Request{Cmd: wire.CmdGet}, Path: wire.Name(g.path), Version: g.entry.Version, Key: g.key},
+			nil, &wire.GetAnswer{})
+		return err
+	}
 	have := g.have.Clip(g.entry.Length)
 	p := newPlan(g.entry.Length, have)
 	p.send = notIn(p.send, g.done)

@@ -40,6 +40,8 @@ func (e *TrustError) Error() string {
 		return "server key not accepted"
 	case e.Want == "":
 		return fmt.Sprintf("the key of %s is not known yet: %s", e.Addr, e.Got)
+	case e.File == "":
+		return fmt.Sprintf("%s shows the key %s, not the %s that was asked for", e.Addr, e.Got, e.Want)
 	}
 	return fmt.Sprintf("THE SERVER KEY HAS CHANGED: %s shows %s, expected %s", e.Addr, e.Got, e.Want)
 }
@@ -74,7 +76,7 @@ func (k KnownHosts) Lookup(addr string) (string, error) {
 			continue
 		}
 		f := strings.Fields(line)
-		if len(f) < 2 || !validFingerprint(f[1]) {
+		if len(f) < 2 || !ValidFingerprint(f[1]) {
 			return "", fmt.Errorf("%s:%d: not a line of the form HOST:PORT FINGERPRINT", k.Path, n)
 		}
 		if f[0] == addr {
@@ -132,7 +134,8 @@ func (k KnownHosts) Pin(addr, fingerprint string) error {
 	return f.Sync()
 }
 
-func validFingerprint(s string) bool {
+// ValidFingerprint tells whether s has the form of a fingerprint.
+func ValidFingerprint(s string) bool {
 	b, err := base64.RawStdEncoding.DecodeString(strings.TrimPrefix(s, "SHA256:"))
 	return err == nil && len(b) == sha256.Size && strings.HasPrefix(s, "SHA256:")
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"ferry/client/term"
 )
 
 // completionWait is how long Tab waits for the server: keys wait with it.
@@ -60,8 +62,12 @@ func (s *Shell) Complete(line string, pos int) (candidates []string, replace int
 	return candidates, pos - last.Start
 }
 
-// spell writes name so that it continues what was typed, in the quoting that is open. A directory stays open for more.
+// spell writes name so that it continues what was typed, in the quoting that is open. A directory stays open for more. A
+// name that a terminal would not show as it is, is not offered: what Tab inserts must be text, never a key or a command.
 func spell(typed string, w Word, name string) (string, bool) {
+	if term.Escape(name) != name {
+		return "", false
+	}
 	rest := strings.TrimPrefix(name, w.Text)
 	dir := strings.HasSuffix(name, "/")
 	out := typed

@@ -10,6 +10,7 @@ import (
 	"ferry/client/remote"
 	"ferry/client/term"
 	"ferry/client/transfer"
+	"ferry/shared/login"
 	"ferry/shared/partial"
 	"ferry/shared/wire"
 )
@@ -26,6 +27,8 @@ const (
 	exitSpace    = 7
 	exitSome     = 8
 	exitStopped  = 130
+
+	exitTerminated = 143
 )
 
 // ExitCode returns the exit code for an error.
@@ -48,7 +51,7 @@ func ExitCode(err error) int {
 		code int
 	}{
 		{errInterrupted, exitStopped}, {context.Canceled, exitStopped}, {ErrInterrupt, exitStopped},
-		{remote.ErrAuth, exitLogin}, {errLogin, exitLogin},
+		{errTerminated, exitTerminated}, {remote.ErrAuth, exitLogin}, {errLogin, exitLogin}, {login.ErrNeedPassword, exitLogin},
 		{transfer.ErrDiffers, exitConflict}, {remote.ErrSourceChanged, exitConflict}, {partial.ErrBusy, exitConflict},
 		{syscall.ENOSPC, exitSpace}, {syscall.EDQUOT, exitSpace},
 	} {
@@ -117,6 +120,8 @@ func hintOf(err error) string {
 		return "-f replaces it, -o NAME takes another name"
 	case errors.Is(err, transfer.ErrIsDir):
 		return ""
+	case errors.Is(err, remote.ErrAuth), errors.Is(err, login.ErrNeedPassword):
+		return "to try again: login NAME"
 	case errors.Is(err, remote.ErrSourceChanged):
 		return "run the command again when nothing writes to the file"
 	}
@@ -127,7 +132,7 @@ func hintOf(err error) string {
 		wire.Superseded: "the other ferry goes on with it",
 		wire.Uncertain:  "look whether it was done before you try again",
 		wire.Quota:      "remove something, or ask the administrator for more",
-		wire.NoSpace:    "what was sent is kept: the same command goes on when there is room",
+		wire.NoSpace:    "run the same command again when there is room: what was moved is not moved again",
 		wire.Version:    "use a ferry of the same age as the server's",
 	}[wire.CodeOf(err)]
 }

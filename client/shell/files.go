@@ -12,6 +12,7 @@ import (
 
 	"ferry/client/remote"
 	"ferry/client/term"
+	"ferry/client/transfer"
 	"ferry/shared/wire"
 )
 
@@ -114,7 +115,10 @@ func mvCommand() Command {
 				if err != nil {
 					return err
 				}
-				return s.client.Rename(ctx, s.abs(name), target, e.Version, c.on("force"))
+				if err := s.client.Rename(ctx, s.abs(name), target, e.Version, c.on("force")); err != nil {
+					return named(target, err) // what is moved is there, as was just seen
+				}
+				return nil
 			})
 		}}
 }
@@ -153,8 +157,8 @@ func catCommand() Command {
 			if err != nil {
 				return err
 			}
-			if e.Kind == "dir" {
-				return &wire.Error{Code: wire.IsDir, Message: "is a directory"}
+			if err := transfer.Fetchable(e); err != nil {
+				return err
 			}
 			_, err = s.client.Get(ctx, s.abs(name), e, &sequential{w: s.Out}, remote.GetOptions{Restarted: func(wire.Entry) error {
 				return errors.New("it changed while it was printed")

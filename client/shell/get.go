@@ -3,6 +3,7 @@ package shell
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -17,6 +18,8 @@ import (
 func getCommand() Command {
 	return Command{Name: "get", Aliases: []string{"mget", "reget", "receive"}, Group: "transfer", Usage: "get [-pf] [-o NAME] [-O DIR] FILE... | get FILE NAME",
 		Short: "fetch files from the server; a broken transfer goes on where it was", Examples: []string{"get image.png", "get *.pdf -O papers"},
+		More: `A different file that is there already stays in a script (exit code 6), unless -f is given; a person is asked.
+The second of two names is where the first one goes, unless it is a file on the server: in scripts -o NAME leaves no doubt.`,
 		Login: true, Min: 1, Max: -1, Args: There, Wire: []string{wire.CmdGet, wire.CmdVerify, wire.CmdStat},
 		Flags: func(f *pflag.FlagSet) { transferFlags(f) }, Run: runGet}
 }
@@ -46,9 +49,6 @@ func runGet(ctx context.Context, s *Shell, c *Call) error {
 		e, err := s.client.Stat(ctx, from)
 		if err != nil {
 			return err
-		}
-		if e.Kind == "dir" {
-			return transfer.ErrIsDir
 		}
 		// The name is the one that was asked for, never one that the server chose.
 		base := path.Base(from)
@@ -82,6 +82,10 @@ func (s *Shell) getOne(ctx context.Context, from string, e wire.Entry, local str
 	res, err := s.Mover.Get(ctx, from, e, local, o)
 	took := done()
 	if err != nil {
+		var here *fs.PathError
+		if errors.As(err, &here) {
+			err = named(here.Path, err)
+		}
 		return s.unfinished("get", local, from, res, err)
 	}
 	return s.done("fetched", "received", filepath.Base(local), from, res, took)

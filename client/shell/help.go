@@ -59,6 +59,9 @@ func runHelp(ctx context.Context, s *Shell, c *Call) error {
 			cmd.Flags(fs)
 			b.WriteString("options:\n" + fs.FlagUsages())
 		}
+		if cmd.More != "" {
+			b.WriteString(cmd.More + "\n")
+		}
 		for i, e := range cmd.Examples {
 			if i == 0 {
 				b.WriteString("examples:\n")

@@ -34,7 +34,9 @@ func putCommand() Command {
 	return Command{Name: "put", Aliases: []string{"mput", "reput", "send"}, Group: "transfer", Usage: "put [-pf] [-o NAME] [-O DIR] FILE... | put FILE NAME",
 		Short:    "send files to the server; a broken transfer goes on where it was",
 		Examples: []string{"put report.pdf", "put *.jpg -O photos", "put report.pdf -o final.pdf"},
-		Login:    true, Min: 1, Max: -1, Args: Here, Wire: []string{wire.CmdPut, wire.CmdData, wire.CmdCheck, wire.CmdCommit, wire.CmdStat},
+		More: `A file that is there already is replaced in a script; a person is asked first. Content that is the same is never sent.
+The second of two names is where the first one goes, unless it is a file here: in scripts -o NAME leaves no doubt.`,
+		Login: true, Min: 1, Max: -1, Args: Here, Wire: []string{wire.CmdPut, wire.CmdData, wire.CmdCheck, wire.CmdCommit, wire.CmdStat},
 		Flags: func(f *pflag.FlagSet) {
 			transferFlags(f)
 			f.String("sync", "full", "full: wait until it is on disk; none: do not")
@@ -133,7 +135,16 @@ func (s *Shell) targets(c *Call, names []string, isSource, isDir func(string) (b
 	if d.name != "" && len(d.sources) > 1 {
 		return nil, &UsageError{"-o NAME is for one file", "-O DIR names a directory for several"}
 	}
-	if d.name != "" && (path.IsAbs(d.name) || strings.Contains(d.name, "/")) && d.dir == "" {
+	if d.name != "" && d.dir == "" && c.Changed("name") {
+		dir, err := isDir(d.name)
+		if err != nil {
+			return nil, named(d.name, err)
+		}
+		if dir || strings.HasSuffix(d.name, "/") {
+			d.dir, d.name = d.name, ""
+		}
+	}
+	if strings.Contains(d.name, "/") && d.dir == "" {
 		d.dir, d.name = path.Dir(d.name), path.Base(d.name)
 	}
 	return d, nil
@@ -221,6 +232,9 @@ func (s *Shell) putOne(ctx context.Context, local, to string, o transfer.Options
 		return err
 	}
 	if err != nil {
+		if wire.CodeOf(err) != "" { // the server speaks of its own side
+			err = named(to, err)
+		}
 		return s.unfinished("put", local, to, res, err)
 	}
 	verb := "stored"
@@ -261,15 +275,11 @@ func pace(n int64, took time.Duration) string {
 func (s *Shell) unfinished(cmd, local, to string, res remote.Result, err error) error {
 	if res.Moved+res.Reused > 0 && (ExitCode(err) == exitNoLink || ExitCode(err) == exitStopped || errors.Is(err, context.Canceled)) {
 		o := s.client.Options()
-		user := o.User + "@"
-		if strings.HasPrefix(o.Address, "unix:") {
-			user = ""
-		}
 		line := fmt.Sprintf("%s %s -o %s", cmd, Quote(local), Quote(to))
 		if cmd == "get" {
 			line = fmt.Sprintf("%s %s -o %s", cmd, Quote(to), Quote(local))
 		}
-		return &resumable{err, "it goes on with: ferry " + Quote(user+o.Address) + " -c " + Quote(line)}
+		return &resumable{err, "it goes on with: ferry " + Quote(o.User+"@"+o.Address) + " -c " + Quote(line)}
 	}
 	return err
 }

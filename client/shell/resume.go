@@ -98,8 +98,16 @@ func runResume(ctx context.Context, s *Shell, c *Call) error {
 	for _, a := range c.Args() {
 		if a == "all" {
 			chosen = nil
-			for i := range list {
+			for i, u := range list {
+				if u.kind == "put" && u.local == "" && !c.on("drop") {
+					s.say("%s: what was being sent is on another machine: left as it is", term.Escape(u.remote))
+					continue
+				}
 				chosen = append(chosen, strconv.Itoa(i+1))
+			}
+			if len(chosen) == 0 {
+				s.say("nothing is unfinished")
+				return nil
 			}
 			break
 		}

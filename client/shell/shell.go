@@ -91,7 +91,7 @@ func (e *fileError) Unwrap() error { return e.err }
 
 // named adds the name of a file to an error; nil stays nil.
 func named(name string, err error) error {
-	if err == nil || errors.Is(err, context.Canceled) {
+	if err == nil || errors.Is(err, context.Canceled) || errors.As(err, new(*fileError)) {
 		return err
 	}
 	return &fileError{name, err}
@@ -174,7 +174,7 @@ func (s *Shell) Run(ctx context.Context) int {
 			return 1
 		}
 		if ctx.Err() != nil {
-			return terminated
+			return exitTerminated
 		}
 		s.remember(line)
 		if code, end := s.Line(ctx, line); end {
@@ -214,7 +214,7 @@ func (s *Shell) Line(ctx context.Context, line string) (code int, end bool) {
 				s.status = s.report(cmd.Words[0].Text, err)
 			}
 			if ctx.Err() != nil {
-				return terminated, true
+				return exitTerminated, true
 			}
 			if s.status != 0 && cmd.Tolerate {
 				s.status = 0
@@ -256,8 +256,6 @@ func rescued(rest []Cmd) bool {
 	return false
 }
 
-const terminated = 143
-
 // command runs one command with its own Ctrl-C.
 func (s *Shell) command(ctx context.Context, cmd Cmd) error {
 	name := cmd.Words[0].Text
@@ -289,13 +287,28 @@ func (s *Shell) command(ctx context.Context, cmd Cmd) error {
 	cctx, stop := interruptible(ctx)
 	defer stop()
 	err := c.Run(cctx, s, call)
-	if cctx.Err() != nil && ctx.Err() == nil && err != nil {
-		return errInterrupted
+	if err != nil && ctx.Err() != nil {
+		return stopped(errTerminated, err)
+	}
+	if err != nil && cctx.Err() != nil {
+		return stopped(errInterrupted, err)
 	}
 	return err
 }
 
-var errInterrupted = errors.New("interrupted")
+var (
+	errInterrupted = errors.New("interrupted")
+	errTerminated  = errors.New("terminated")
+)
+
+// stopped is why with the hint of err, if that tells how to go on.
+func stopped(why, err error) error {
+	var r *resumable
+	if errors.As(err, &r) {
+		return &resumable{why, r.hint}
+	}
+	return why
+}
 
 // interruptible returns a context that ends with Ctrl-C; a second Ctrl-C ends the program, so that nothing can hang it.
 func interruptible(ctx context.Context) (context.Context, func()) {

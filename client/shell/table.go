@@ -26,6 +26,7 @@ type Command struct {
 	Group    string // its place in help
 	Usage    string
 	Short    string // one line
+	More     string // further lines
 	Examples []string
 	Login    bool     // needs a session
 	Min, Max int      // how many arguments it takes; Max -1: any

@@ -3,7 +3,6 @@ package transfer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -116,15 +115,29 @@ func (m *Mover) Put(ctx context.Context, local, remotePath string, o Options) (r
 		po.Job = j.ID
 	}
 	res, err := m.Client.Put(ctx, remotePath, src, po)
-	if err == nil && po.Job != "" {
+	if po.Job != "" && (err == nil || res.Moved+res.Reused == 0 && wire.CodeOf(err) != "") { // done, or refused at the door
 		m.Jobs.End(po.Job)
 	}
 	return res, err
 }
 
+// Fetchable tells whether an entry of the server is a file that can be fetched: nil, ErrIsDir or ErrNotRegular.
+func Fetchable(e wire.Entry) error {
+	switch e.Kind {
+	case "file":
+		return nil
+	case "dir":
+		return ErrIsDir
+	}
+	return ErrNotRegular
+}
+
 // Get fetches a file of the home, described by entry, to a local path. What is there already is left alone and is
 // success if it is the same, ErrDiffers if not, unless o.Force. The local file appears whole or not at all.
 func (m *Mover) Get(ctx context.Context, remotePath string, entry wire.Entry, local string, o Options) (remote.Result, error) {
+	if err := Fetchable(entry); err != nil {
+		return remote.Result{}, err
+	}
 	if o.Begin != nil {
 		o.Begin(entry.Length)
 	}
@@ -166,8 +179,10 @@ func (m *Mover) Get(ctx context.Context, remotePath string, entry wire.Entry, lo
 		return remote.Result{}, err
 	}
 	if free, ok := freeSpace(filepath.Dir(local)); ok && entry.Length-p.Have().Len() > free {
-		p.Close()
-		return remote.Result{}, fmt.Errorf("%s: %w", p.Path(), syscall.ENOSPC)
+		if kept, _ := p.Close(); !kept {
+			m.Jobs.End(j.ID)
+		}
+		return remote.Result{}, &fs.PathError{Op: "write", Path: local, Err: syscall.ENOSPC}
 	}
 	res, err := m.Client.Get(ctx, remotePath, entry, p, remote.GetOptions{Have: p.Have(), Moved: o.Moved, Reused: o.Reused})
 	if err == nil {

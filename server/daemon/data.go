@@ -47,10 +47,15 @@ func makeDir(path string) error {
 		return err
 	}
 	info, err := os.Stat(path)
-	if err == nil && !info.IsDir() {
-		err = fmt.Errorf("%s is not a directory", path)
+	switch {
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return fmt.Errorf("%s is not a directory", path)
+	case info.Mode().Perm()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0:
+		return &advised{fmt.Errorf("%s can be written to by others", path), "chmod 700 " + path}
 	}
-	return err
+	return nil
 }
 
 // createFile makes a file that does not exist half: text goes to a new file beside it, which then takes the name. With

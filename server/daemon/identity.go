@@ -21,6 +21,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/spf13/cobra"
 
 	"ferry/shared/login"
@@ -191,14 +192,23 @@ func fingerprintCommand() *cobra.Command {
 				return usage(&advised{errors.New("fingerprint: no data directory"), "give --data DIR"})
 			}
 			cert, err := readCert(filepath.Join(data, "tls.crt"))
-			if errors.Is(err, fs.ErrNotExist) {
-				err = &advised{plain(err), "the first `ferryd serve --data " + data + "` makes the key"}
+			if err == nil {
+				fmt.Fprintln(c.OutOrStdout(), fingerprint(cert))
+				return nil
 			}
-			if err != nil {
-				return fmt.Errorf("fingerprint: %w", plain(err))
+			// Before the first start an administrator wants to hand the fingerprint out: the key is made now.
+			if info, serr := os.Stat(data); errors.Is(err, fs.ErrNotExist) && serr == nil && info.IsDir() {
+				var lock *flock.Flock
+				if lock, err = openData(data); err == nil {
+					defer lock.Close()
+					var id *Identity
+					if id, err = LoadIdentity(data); err == nil {
+						fmt.Fprintln(c.OutOrStdout(), id.Fingerprint)
+						return nil
+					}
+				}
 			}
-			fmt.Fprintln(c.OutOrStdout(), fingerprint(cert))
-			return nil
+			return fmt.Errorf("fingerprint: %w", plain(err))
 		},
 	}
 	c.Flags().StringVar(&data, "data", "", "data directory `DIR`")

@@ -430,7 +430,7 @@ func TestServeErrors(t *testing.T) {
 		{"sing", `ferryd: unknown command "sing"`, 2},
 		{"version now", "version: 1 arguments instead of 0", 2},
 		{"fingerprint", "fingerprint: no data directory\nhint: give --data DIR", 2},
-		{"fingerprint --data DIR", "fingerprint: DIR/tls.crt: no such file or directory\nhint: the first", 1},
+		{"fingerprint --data DIR/none", "fingerprint: DIR/none/tls.crt: no such file or directory", 1},
 		{"uploads", "uploads: no command given", 2},
 		{"uploads sing", `uploads: unknown command "sing"`, 2},
 		{"uploads list", "uploads list: no data directory", 2},
@@ -529,5 +529,18 @@ func TestUploads(t *testing.T) {
 	}
 	if out, _, _ := servertest.Ferryd(t, "", "uploads", "list", "--data", p.Data()); out != "" {
 		t.Errorf("dropped, but listed: %q", out)
+	}
+}
+
+// The fingerprint can be handed out before the first start; the key is made then.
+func TestFingerprintFirst(t *testing.T) {
+	p := servertest.Prepare(t)
+	first, errs, code := servertest.Ferryd(t, "", "fingerprint", "--data", p.Data())
+	if code != 0 || !strings.HasPrefix(first, "SHA256:") {
+		t.Fatalf("exit %d, %q, %s", code, first, errs)
+	}
+	p.Start()
+	if now := p.Fingerprint(); now != strings.TrimSpace(first) {
+		t.Errorf("after the start it is %s, before it was %s", now, first)
 	}
 }

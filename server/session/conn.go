@@ -90,7 +90,7 @@ func (s *Server) serve(nc net.Conn, encrypted bool) {
 	}
 	release, ok := s.admit(nc)
 	if !ok {
-		log.Warn("connection refused: too many from this address are not logged in")
+		s.logRefused(log)
 		return
 	}
 	defer release()

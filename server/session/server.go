@@ -64,7 +64,7 @@ const (
 	maxQueuedBytes     = 3 << 20 // bodies read but not handled, per connection
 	maxAnswerBytes     = 2 << 20 // answers made but not sent, per connection
 	maxTries           = 3       // proofs per connection
-	maxStrangers       = 64      // connections of one address that are not logged in; more wait
+	maxStrangers       = 256     // connections of one address that are not logged in; more wait
 	maxWaiting         = 1024    // connections waiting for that; more are closed
 	maxUploads         = 1000    // unfinished uploads per account
 	writerGone         = time.Minute
@@ -90,6 +90,8 @@ type Server struct {
 	conns     map[*conn]struct{}
 	homes     map[string]*home         // by account name
 	strangers map[string]chan struct{} // slots by address
+	refused   int                      // connections refused since refusedAt was logged
+	refusedAt time.Time
 
 	table map[string]entry
 }
@@ -309,7 +311,7 @@ func (s *Server) admit(nc net.Conn) (release func(), ok bool) {
 		return nil, false
 	}
 	defer s.waiting.Add(-1)
-	t := time.NewTimer(s.Timing.Handshake)
+	t := time.NewTimer(s.Timing.Login / 2)
 	defer t.Stop()
 	select {
 	case slots <- struct{}{}:
@@ -331,4 +333,20 @@ var _ storage.Storage = (*local.Home)(nil)
 func (s *Server) lookup(cmd string) (entry, bool) {
 	e, ok := s.table[cmd]
 	return e, ok
+}
+
+// logRefused counts connections that found no place, and logs that not more often than every five seconds: a stranger
+// must not be able to fill the log.
+func (s *Server) logRefused(log *slog.Logger) {
+	s.mu.Lock()
+	s.refused++
+	n := s.refused
+	now := time.Since(s.refusedAt) > 5*time.Second
+	if now {
+		s.refused, s.refusedAt = 0, time.Now()
+	}
+	s.mu.Unlock()
+	if now {
+		log.Warn("connections refused: too many are not logged in", "count", n)
+	}
 }
