@@ -220,14 +220,16 @@ func TestFaults(t *testing.T) {
 						}
 						return real.WriteAt(f, b, off)
 					},
-					Truncate: func(f *os.File, size int64) error { return unless(fail(), func() error { return real.Truncate(f, size) }) },
-					Chmod:    func(f *os.File, m fs.FileMode) error { return unless(fail(), func() error { return real.Chmod(f, m) }) },
-					Chtimes:  func(n string, m time.Time) error { return unless(fail(), func() error { return real.Chtimes(n, m) }) },
-					Sync:     func(f *os.File) error { return unless(fail(), func() error { return real.Sync(f) }) },
-					Rename:   func(a, b string) error { return unless(fail(), func() error { return real.Rename(a, b) }) },
-					Link:     func(a, b string) error { return unless(fail(), func() error { return real.Link(a, b) }) },
-					Remove:   func(a string) error { return unless(fail(), func() error { return real.Remove(a) }) },
-					SyncDir:  func(a string) error { return unless(fail(), func() error { return real.SyncDir(a) }) },
+					Truncate: func(f *os.File, size int64) error {
+						return unless(fail(), func() error { return real.Truncate(f, size) })
+					},
+					Chmod:   func(f *os.File, m fs.FileMode) error { return unless(fail(), func() error { return real.Chmod(f, m) }) },
+					Chtimes: func(n string, m time.Time) error { return unless(fail(), func() error { return real.Chtimes(n, m) }) },
+					Sync:    func(f *os.File) error { return unless(fail(), func() error { return real.Sync(f) }) },
+					Rename:  func(a, b string) error { return unless(fail(), func() error { return real.Rename(a, b) }) },
+					Link:    func(a, b string) error { return unless(fail(), func() error { return real.Link(a, b) }) },
+					Remove:  func(a string) error { return unless(fail(), func() error { return real.Remove(a) }) },
+					SyncDir: func(a string) error { return unless(fail(), func() error { return real.SyncDir(a) }) },
 				}
 				try := func() error {
 					p, err := Open(path, ops)
