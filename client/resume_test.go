@@ -45,7 +45,7 @@ func newKilling(t *testing.T) *killing {
 
 // ferry returns the command, to be reached through addr.
 func (k *killing) ferry(addr, line string) *exec.Cmd {
-	c := ferryCommand(k.t, k.Process, k.here, "--json", "--progress", "none", "-c", line)
+	c := ferryCommand(k.t, k.Process, k.here, "--json", "--progress", "json", "-c", line)
 	for i, a := range c.Args {
 		if strings.HasPrefix(a, "alice@") {
 			c.Args[i] = "alice@" + addr
@@ -218,6 +218,20 @@ func TestKilledServer(t *testing.T) {
 			var m moved
 			if err := json.Unmarshal(bytes.TrimSpace(out.Bytes()), &m); err != nil {
 				t.Fatalf("%q: %v", &out, err)
+			}
+			last := int64(0)
+			for _, line := range strings.Split(errs.String(), "\n") {
+				var p struct{ Moved, Reused int64 }
+				if json.Unmarshal([]byte(line), &p) != nil {
+					continue
+				}
+				if p.Moved+p.Reused < last {
+					t.Errorf("the progress went back from %d: %s", last, line)
+				}
+				last = p.Moved + p.Reused
+			}
+			if last != killLength {
+				t.Errorf("the progress ended at %d of %d bytes:\n%s", last, killLength, &errs)
 			}
 			if m.Moved+m.Reused < killLength || m.Moved > killLength+5*2<<20 {
 				t.Errorf("five restarts cost %d moved and %d reused of %d bytes", m.Moved, m.Reused, killLength)

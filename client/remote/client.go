@@ -429,8 +429,10 @@ func (c *Client) use(ctx context.Context) (*conn, error) {
 // reconnect tries until it is in again, the time is over, or there is no point.
 func (c *Client) reconnect(ctx context.Context, cause error) (*conn, error) {
 	begin := time.Now()
-	said := false
-	// A connection that was cut on purpose or while nobody looked is simply replaced; only trouble is worth words.
+	said := cause != nil // a connection that was cut on purpose is replaced without a word
+	if said {
+		c.opts.Notice(fmt.Sprintf("%v; reconnecting", cause))
+	}
 	for wait := 250 * time.Millisecond; ; wait = min(wait*2, 10*time.Second) {
 		err := c.connect(ctx, "")
 		if err == nil {
@@ -459,11 +461,7 @@ func (c *Client) reconnect(ctx context.Context, cause error) (*conn, error) {
 		if errors.As(err, &u) {
 			why = u.Err
 		}
-		if cause != nil && !said {
-			c.opts.Notice(fmt.Sprintf("%v; reconnecting (%v)", cause, why))
-		} else {
-			c.opts.Notice(fmt.Sprintf("no connection yet (%v), next try in %v", why, pause.Round(100*time.Millisecond)))
-		}
+		c.opts.Notice(fmt.Sprintf("no connection yet (%v), next try in %v", why, pause.Round(100*time.Millisecond)))
 		said = true
 		select {
 		case <-time.After(pause):
