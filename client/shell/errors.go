@@ -118,8 +118,8 @@ func hintOf(err error) string {
 	switch {
 	case errors.Is(err, transfer.ErrDiffers):
 		return "-f replaces it, -o NAME takes another name"
-	case errors.Is(err, transfer.ErrIsDir):
-		return ""
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return "run the same command again when there is room: what was moved is not moved again"
 	case errors.Is(err, remote.ErrAuth), errors.Is(err, login.ErrNeedPassword):
 		return "to try again: login NAME"
 	case errors.Is(err, remote.ErrSourceChanged):
