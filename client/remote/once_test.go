@@ -282,3 +282,39 @@ func wantSame(t *testing.T, a, b []fs.FileInfo) {
 		t.Fatalf("%v became %v", a, b)
 	}
 }
+
+// TestQuestionRepeated holds that a question whose answer was lost is asked again.
+func TestQuestionRepeated(t *testing.T) {
+	r := newRig(t)
+	mustWrite(t, r.home("f"), []byte("x"))
+	for name, ask := range map[string]func(ctx context.Context, c *remote.Client) error{
+		"ping":    func(ctx context.Context, c *remote.Client) error { return c.Ping(ctx) },
+		"stat":    func(ctx context.Context, c *remote.Client) error { _, err := c.Stat(ctx, "/f"); return err },
+		"sum":     func(ctx context.Context, c *remote.Client) error { _, err := c.Sum(ctx, "/f"); return err },
+		"uploads": func(ctx context.Context, c *remote.Client) error { _, err := c.Uploads(ctx); return err },
+		"ls": func(ctx context.Context, c *remote.Client) error {
+			n := 0
+			for _, err := range c.List(ctx, "/", false) {
+				if err != nil {
+					return err
+				}
+				n++
+			}
+			if n != 1 {
+				return errors.New("not the one file that is there")
+			}
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var d deaf
+			o := r.options()
+			o.Dial = d.dial
+			c := r.login(o)
+			d.lose(func() {})
+			if err := ask(t.Context(), c); err != nil || d.dials.Load() != 2 {
+				t.Errorf("%v after %d connections", err, d.dials.Load())
+			}
+		})
+	}
+}

@@ -134,22 +134,26 @@ func (c *Client) Ping(ctx context.Context) error {
 
 // Uploads returns the account's unfinished uploads, from whichever machine, oldest first.
 func (c *Client) Uploads(ctx context.Context) ([]wire.Upload, error) {
-	var all []wire.Upload
-	k, err := c.use(ctx)
-	if err != nil {
-		return nil, err
-	}
-	call, err := k.send(&wire.EmptyRequest{Request: wire.Request{Cmd: wire.CmdResume}}, nil)
-	if err == nil {
-		err = k.flush()
-	}
-	for more := err == nil; more; {
-		var a wire.ResumeAnswer
-		if _, more, err = call.next(ctx, &a); err == nil {
-			all = append(all, a.Uploads...)
+	for try := 0; ; try++ {
+		k, err := c.use(ctx)
+		if err != nil {
+			return nil, err
+		}
+		var all []wire.Upload
+		call, err := k.send(&wire.EmptyRequest{Request: wire.Request{Cmd: wire.CmdResume}}, nil)
+		if err == nil {
+			err = k.flush()
+		}
+		for more := err == nil; more; {
+			var a wire.ResumeAnswer
+			if _, more, err = call.next(ctx, &a); err == nil {
+				all = append(all, a.Uploads...)
+			}
+		}
+		if !IsLost(err) || try == maxRepeats || ctx.Err() != nil {
+			return all, err
 		}
 	}
-	return all, err
 }
 
 // Drop discards an unfinished upload.

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -130,21 +131,24 @@ func fetch(ctx context.Context, c *remote.Client, state, name, local string) (re
 func watch(path string, absent bool, allowed ...[32]byte) (stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	found := make(chan error, 1)
+	var seen fs.FileInfo // of which the content was right
 	look := func() error {
-		b, err := os.ReadFile(path)
+		info, err := os.Stat(path)
 		if errors.Is(err, fs.ErrNotExist) && absent {
 			return nil
 		}
-		if err != nil {
+		if err == nil && seen != nil && os.SameFile(info, seen) && info.Size() == seen.Size() && info.ModTime().Equal(seen.ModTime()) {
+			return nil
+		}
+		b, rerr := os.ReadFile(path)
+		if err := errors.Join(err, rerr); err != nil {
 			return err
 		}
-		sum := sha256.Sum256(b)
-		for _, a := range allowed {
-			if sum == a {
-				return nil
-			}
+		if sum := sha256.Sum256(b); !slices.Contains(allowed, sum) {
+			return errors.New("the file is neither the old nor the new one")
 		}
-		return errors.New("the file is neither the old nor the new one")
+		seen = info
+		return nil
 	}
 	go func() {
 		for {

@@ -263,8 +263,8 @@ func (c *conn) handle(r *request) {
 		if p := recover(); p != nil {
 			id := newID()[:8]
 			c.log.Error("panic", "cmd", r.cmd, "id", id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			c.fail(&wire.Error{Code: wire.Internal, Message: "internal error " + id})
-			c.abort(nil)
+			c.fail(&wire.Error{Code: wire.Internal, Message: "internal error " + id + " on the server"})
+			c.drain() // what was read behind it is still answered, in its place
 		}
 	}()
 	e, ok := c.srv.lookup(r.cmd)

@@ -61,7 +61,7 @@ func (t *Timing) fill() {
 // Limits that protect the server from its peers.
 const (
 	maxUnanswered      = 1024    // requests read but not answered, per connection
-	maxQueuedBytes     = 3 << 20 // bodies read but not handled, per connection
+	maxQueuedBytes     = 2 << 20 // bodies read but not handled, per connection
 	maxAnswerBytes     = 2 << 20 // answers made but not sent, per connection
 	maxTries           = 3       // proofs per connection
 	maxStrangers       = 256     // connections of one address that are not logged in; more wait
