@@ -3,6 +3,7 @@ package session_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -224,6 +225,49 @@ func TestUploadClaims(t *testing.T) {
 	}
 	if b, err := os.ReadFile(filepath.Join(s.Home("alice"), "f")); err != nil || len(b) != length {
 		t.Errorf("%d bytes, %v", len(b), err)
+	}
+}
+
+// TestOldChanged: blocks of the old version were found equal, and then somebody wrote to that file in place. Its bytes are
+// not published as if they were the sender's, and the upload has to begin anew.
+func TestOldChanged(t *testing.T) {
+	s := servertest.New(t)
+	s.AddUser("alice", "correct horse")
+	p := in(t, s)
+	name := filepath.Join(s.Home("alice"), "f")
+	old := make([]byte, 2*block.Size)
+	if err := os.WriteFile(name, old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.raw(frame(request("put", fmt.Sprintf(`"id":"%032x","path":"/f","length":%d,"mtime":1,"job":"%s"`, 1, len(old), anID))))
+	var open wire.PutAnswer
+	if err := json.Unmarshal(p.hear(), &open); err != nil || open.Key == nil {
+		t.Fatalf("%v %+v", err, open)
+	}
+	tagger := block.NewTagger(*open.Key)
+	a, b := tagger.Tag(0, old[:block.Size]), tagger.Tag(1, old[block.Size:])
+	p.raw(append(frame(request("check", fmt.Sprintf(`"upload":"%s","epoch":%d,"first":0,"size":32`, open.Upload, open.Epoch))), append(a[:], b[:]...)...))
+	if err := p.answer().Error; err != nil {
+		t.Fatal(err)
+	}
+	if need := make([]byte, 1); func() byte { io.ReadFull(p.nc, need); return need[0] }() != 0 {
+		t.Fatalf("equal blocks are needed: %b", need)
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt([]byte("local"), 0); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	for i, want := range []wire.Code{wire.VerifyFailed, wire.NotFound} {
+		if a := p.ask(request("commit", fmt.Sprintf(`"id":"%032x","upload":"%s","epoch":%d`, 9+i, open.Upload, open.Epoch))); a.code() != want {
+			t.Errorf("commit %d: %v, want %s", i+1, a.Error, want)
+		}
+	}
+	if got, err := os.ReadFile(name); err != nil || string(got[:5]) != "local" {
+		t.Errorf("the file was replaced: %q, %v", got[:5], err)
 	}
 }
 

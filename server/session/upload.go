@@ -159,9 +159,9 @@ func (c *conn) release() {
 	}
 }
 
-// lost forgets an upload whose staged data is gone.
+// lost forgets an upload whose staged data is gone or cannot be trusted.
 func (c *conn) lost(u *upload, err error) error {
-	if errors.Is(err, storage.ErrLost) {
+	if errors.Is(err, storage.ErrLost) || errors.Is(err, errOldChanged) {
 		c.forget(u)
 		u.handle.Close()
 	}
@@ -219,16 +219,24 @@ func (u *upload) unmark(n int64) {
 func (u *upload) differ(ctx context.Context) error {
 	u.differs = true
 	for _, r := range u.fromOld {
-		if err := u.handle.Keep(ctx, u.old, r.Off, r.Len()); err != nil {
+		if err := u.handle.Keep(ctx, u.old, r.Off, r.Len()); errors.Is(err, storage.ErrChanged) {
+			return errOldChanged
+		} else if err != nil {
 			return err
 		}
 	}
 	if len(u.fromOld) > 0 {
 		u.fromOld = nil
-		return u.old.Check() // else what was copied may not be what was verified
+		if u.old.Check() != nil { // what was copied may not be what was verified
+			return errOldChanged
+		}
 	}
 	return nil
 }
+
+// errOldChanged makes an upload useless whose blocks came from a file that was written to meanwhile. The client opens it
+// again, and everything is compared anew.
+var errOldChanged = refusal(wire.VerifyFailed, "the file was changed in place while its blocks were taken over")
 
 func serveCheck(c *conn, r *request) error {
 	var q wire.CheckRequest
