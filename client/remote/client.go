@@ -433,7 +433,7 @@ func (c *Client) reconnect(ctx context.Context, cause error) (*conn, error) {
 	if said {
 		c.opts.Notice(fmt.Sprintf("%v; reconnecting", cause))
 	}
-	for wait := 250 * time.Millisecond; ; wait = min(wait*2, 10*time.Second) {
+	for wait := firstPause; ; wait = min(wait*2, lastPause) {
 		err := c.connect(ctx, "")
 		if err == nil {
 			c.mu.Lock()
@@ -470,6 +470,41 @@ func (c *Client) reconnect(ctx context.Context, cause error) (*conn, error) {
 		}
 	}
 }
+
+// patience decides whether a transfer whose connection was lost once more is to go on. Time and pauses run from the last
+// progress, so that a line which breaks after every login neither spins nor goes on for ever.
+type patience struct {
+	moved int64 // how far it was at the last loss
+	since time.Time
+	tries int // losses without progress
+}
+
+// lost is told how many bytes are across, and waits before the next try. It returns an *UnreachableError when there is no
+// point in going on.
+func (p *patience) lost(ctx context.Context, c *Client, moved int64, why error) error {
+	if p.since.IsZero() || moved > p.moved {
+		p.moved, p.since, p.tries = moved, time.Now(), 0
+		return nil
+	}
+	p.tries++
+	left := c.opts.ReconnectFor - time.Since(p.since)
+	if left <= 0 {
+		return &UnreachableError{Addr: c.opts.Address, Lost: true, Err: fmt.Errorf("again and again: %w", why)}
+	}
+	wait := min(firstPause<<min(p.tries, 6), lastPause)
+	select {
+	case <-time.After(min(wait/2+rand.N(wait), left)):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// How long to wait between two tries to connect.
+const (
+	firstPause = 250 * time.Millisecond
+	lastPause  = 10 * time.Second
+)
 
 // transient tells whether trying to connect again may help.
 func transient(err error) bool {

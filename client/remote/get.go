@@ -35,6 +35,7 @@ var errDamaged = errors.New("a block arrived damaged")
 func (c *Client) Get(ctx context.Context, path string, entry wire.Entry, t Target, o GetOptions) (Result, error) {
 	g := &getRun{client: c, path: path, target: t, opts: o, have: o.Have}
 	g.begin(entry)
+	var p patience
 	for restarted, damaged := 0, 0; ; {
 		err := g.attempt(ctx)
 		switch {
@@ -44,6 +45,9 @@ func (c *Client) Get(ctx context.Context, path string, entry wire.Entry, t Targe
 		case ctx.Err() != nil:
 			return g.result, ctx.Err()
 		case IsLost(err):
+			if err := p.lost(ctx, c, g.across, err); err != nil {
+				return g.result, err
+			}
 		case errors.Is(err, errDamaged) && damaged < maxReopen:
 			damaged++
 		case wire.CodeOf(err) == wire.Changed && restarted < maxReopen:
@@ -61,6 +65,7 @@ func (c *Client) Get(ctx context.Context, path string, entry wire.Entry, t Targe
 				}
 			}
 			g.have.Add(block.Range{Off: 0, End: g.entry.Length})
+			p = patience{}
 			g.begin(now)
 		default:
 			return g.result, err
@@ -80,11 +85,12 @@ type getRun struct {
 	tagger  *block.Tagger
 	done    block.Bitmap // verified
 	counted block.Bitmap
+	across  int64 // bytes of the counted blocks
 	result  Result
 }
 
 func (g *getRun) begin(e wire.Entry) {
-	g.entry, g.key = e, block.NewKey()
+	g.entry, g.key, g.across = e, block.NewKey(), 0
 	g.tagger = block.NewTagger(g.key)
 	g.done, g.counted = block.NewBitmap(block.Count(e.Length)), block.NewBitmap(block.Count(e.Length))
 }
@@ -279,6 +285,7 @@ func (g *getRun) store(n int64, s *step, a *wire.GetAnswer, b []byte, more bool)
 func (g *getRun) count(n int64, f func(int64)) {
 	if !g.counted.Has(n) {
 		g.counted.Set(n)
+		g.across += block.Len(n, g.entry.Length)
 		f(block.Len(n, g.entry.Length))
 	}
 }

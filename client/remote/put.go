@@ -56,6 +56,7 @@ func (c *Client) Put(ctx context.Context, path string, src Source, o PutOptions)
 		return c.putSmall(ctx, path, src, o)
 	}
 	u := &putRun{client: c, path: path, src: src, opts: o, expect: o.Expect, counted: block.NewBitmap(block.Count(src.Length))}
+	var p patience
 	for reopened := 0; ; {
 		err := u.attempt(ctx)
 		switch code := wire.CodeOf(err); {
@@ -64,7 +65,9 @@ func (c *Client) Put(ctx context.Context, path string, src Source, o PutOptions)
 		case ctx.Err() != nil:
 			return u.result, ctx.Err()
 		case IsLost(err):
-			continue // use waits, and gives up in time
+			if err := p.lost(ctx, c, u.across, err); err != nil {
+				return u.result, err
+			}
 		case (code == wire.VerifyFailed || code == wire.NotFound && u.opened) && reopened < maxReopen:
 			reopened++ // what was staged is gone or no good
 		default:
@@ -137,6 +140,7 @@ type putRun struct {
 	opened  bool
 	commit  *wire.CommitRequest // sent and perhaps carried out, but not answered
 	counted block.Bitmap        // blocks that were told to Moved or Reused
+	across  int64               // their bytes
 	result  Result
 }
 
@@ -442,6 +446,7 @@ func (u *putRun) take(ctx context.Context, s *step, p *plan) error {
 func (u *putRun) count(n int64, f func(int64)) {
 	if !u.counted.Has(n) {
 		u.counted.Set(n)
+		u.across += block.Len(n, u.src.Length)
 		tell(f, block.Len(n, u.src.Length))
 	}
 }

@@ -511,3 +511,52 @@ func TestRoundTrips(t *testing.T) {
 	}
 	count("a get of what is there already", 1)
 }
+
+// TestNoProgress: a line that breaks after every login is given up in time, and is not tried without a pause.
+func TestNoProgress(t *testing.T) {
+	for _, get := range []bool{false, true} {
+		t.Run(map[bool]string{false: "put", true: "get"}[get], func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			o := r.options()
+			o.ReconnectFor = time.Second
+			c := r.login(o)
+			clean := r.proxy.Stats()
+			data := noise(3<<20, 3)
+			mustWrite(t, r.home("f"), data)
+			entry, err := c.Stat(t.Context(), "/f")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 200 {
+				r.proxy.Cut(faultproxy.Down, clean.Down+20, faultproxy.FIN) // the login comes through, and no answer
+			}
+			r.proxy.CutNow(faultproxy.FIN)
+			begin := time.Now()
+			if get {
+				_, err = fetchEntry(t, c, entry)
+			} else {
+				_, err = c.Put(t.Context(), "/g", source(data), remote.PutOptions{Job: remote.NewID()})
+			}
+			var gone *remote.UnreachableError
+			if !errors.As(err, &gone) || !gone.Lost {
+				t.Errorf("it ended with %v", err)
+			}
+			if took := time.Since(begin); took > 20*time.Second {
+				t.Errorf("it took %v to give up", took)
+			}
+			if n := r.proxy.Stats().Accepted - clean.Accepted; n > 20 {
+				t.Errorf("%d connections in one second", n)
+			}
+		})
+	}
+}
+
+func fetchEntry(t *testing.T, c *remote.Client, e wire.Entry) (remote.Result, error) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	return c.Get(t.Context(), "/f", e, f, remote.GetOptions{})
+}
