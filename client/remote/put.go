@@ -55,7 +55,7 @@ func (c *Client) Put(ctx context.Context, path string, src Source, o PutOptions)
 	if src.Length <= block.Size {
 		return c.putSmall(ctx, path, src, o)
 	}
-	u := &putRun{client: c, path: path, src: src, opts: o, expect: o.Expect, counted: block.NewBitmap(block.Count(src.Length))}
+	u := &putRun{client: c, path: path, src: src, opts: o, expect: o.Expect, writer: NewID(), counted: block.NewBitmap(block.Count(src.Length))}
 	var p patience
 	for reopened := 0; ; {
 		err := u.attempt(ctx)
@@ -138,6 +138,7 @@ type putRun struct {
 	opts    PutOptions
 	expect  *string
 	opened  bool
+	writer  string              // this run, told from others of the same job
 	commit  *wire.CommitRequest // sent and perhaps carried out, but not answered
 	counted block.Bitmap        // blocks that were told to Moved or Reused
 	across  int64               // their bytes
@@ -163,7 +164,7 @@ func (u *putRun) attempt(ctx context.Context) error {
 		u.commit = nil
 	}
 	r := &wire.PutRequest{Request: wire.Request{Cmd: wire.CmdPut}, Ident: wire.Ident{ID: NewID()}, Path: wire.Name(u.path), Length: u.src.Length,
-		Mtime: u.src.Mtime, Mode: u.src.Mode, Job: u.opts.Job, Expect: u.expect, Force: u.opts.Force, Parents: u.opts.Parents}
+		Mtime: u.src.Mtime, Mode: u.src.Mode, Job: u.opts.Job, Expect: u.expect, Force: u.opts.Force, Parents: u.opts.Parents, Writer: u.writer, Reopen: u.opened}
 	var open wire.PutAnswer
 	if _, err := k.ask(ctx, r, nil, &open); err != nil {
 		return err

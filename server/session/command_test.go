@@ -40,7 +40,7 @@ func samples() map[string]string {
 		"stat": path, "sum": path, "ls": path + `,"deep":true`,
 		"mkdir": id + `,` + path + `,"parents":true`, "rm": id + `,` + path, "rmdir": id + `,` + path,
 		"mv":   id + `,` + path + `,"to":"/g","replace":true,"version":"v"`,
-		"put":  id + `,` + path + `,"length":1,"mtime":1,"mode":1,"job":"` + anID + `","expect":"v","force":true,"parents":true,"nosync":true`,
+		"put":  id + `,` + path + `,"length":1,"mtime":1,"mode":1,"job":"` + anID + `","expect":"v","force":true,"parents":true,"writer":"` + anID + `","reopen":true,"nosync":true`,
 		"data": up + `,"offset":0,"tag":"` + anID + `","size":0`, "check": up + `,"first":0,"size":0`,
 		"commit": id + `,` + up + `,"nosync":true`,
 		"get":    path + `,"version":"v","offset":0,"length":1,` + key, "verify": path + `,"version":"v","first":0,` + key + `,"size":0`,
@@ -333,4 +333,43 @@ func TestPanic(t *testing.T) {
 		t.Error(a.Error)
 	}
 	s.Log.Await(t, 1, "a test wants this")
+}
+
+// TestWriters: one transfer, opened by several runs of the client. A new run takes it over, an older one that comes back
+// after its line was lost does not.
+func TestWriters(t *testing.T) {
+	s := servertest.New(t)
+	s.AddUser("alice", "correct horse")
+	p, n := in(t, s), 0
+	open := func(writer string, reopen bool) (wire.PutAnswer, wire.Code) {
+		n++
+		p.raw(frame(request("put", fmt.Sprintf(`"id":"%032x","path":"/f","length":%d,"mtime":1,"job":"%s","writer":"%s","reopen":%v`, n, 5<<20, anID,
+			strings.Repeat(writer, 32), reopen))))
+		var a wire.PutAnswer
+		if err := json.Unmarshal(p.hear(), &a); err != nil {
+			t.Fatal(err)
+		}
+		if a.Error != nil {
+			return a, a.Error.Code
+		}
+		return a, ""
+	}
+	check := func(when string, restart bool) {
+		t.Helper()
+		for i, c := range []struct {
+			writer string
+			reopen bool
+			want   wire.Code
+		}{{"1", false, ""}, {"1", true, ""}, {"2", false, ""}, {"1", true, wire.Superseded}, {"2", true, ""}, {"3", false, ""}, {"2", true, wire.Superseded}} {
+			if restart {
+				s.Restart()
+				p = in(t, s)
+			}
+			if a, got := open(c.writer, c.reopen); got != c.want || got == "" && a.Upload == "" {
+				t.Errorf("%s, opening %d: %q, want %q", when, i+1, got, c.want)
+			}
+		}
+	}
+	check("on one connection", false)
+	check("with restarts", true)
 }

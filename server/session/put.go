@@ -20,8 +20,8 @@ func servePut(c *conn, r *request) error {
 	err := wire.DecodeRequest(r.header, &q)
 	switch {
 	case err != nil:
-	case !validID(q.ID) || q.Job != "" && !validID(q.Job):
-		err = refusal(wire.BadRequest, "put: fields id and job must be 32 hexadecimal digits")
+	case !validID(q.ID) || q.Job != "" && !validID(q.Job) || q.Writer != "" && !validID(q.Writer):
+		err = refusal(wire.BadRequest, "put: fields id, job and writer must be 32 hexadecimal digits")
 	case q.Length < 0 || q.Mode > 0o7777:
 		err = refusal(wire.BadRequest, "put: fields length and mode are out of range")
 	case r.body != nil && int64(len(r.body)) != q.Length:
@@ -68,7 +68,7 @@ func (c *conn) target(q *wire.PutRequest) (old storage.Entry, expect *string, er
 }
 
 func specOf(q *wire.PutRequest, expect *string) storage.Spec {
-	return storage.Spec{Path: string(q.Path), Job: q.Job, Length: q.Length, ModTime: time.Unix(0, q.Mtime),
+	return storage.Spec{Path: string(q.Path), Job: q.Job, Writer: q.Writer, Length: q.Length, ModTime: time.Unix(0, q.Mtime),
 		Mode: fs.FileMode(q.Mode & 0o777), Expect: expect, Parents: q.Parents}
 }
 

@@ -88,6 +88,9 @@ func (c *conn) openUpload(q *wire.PutRequest, base storage.Entry, expect *string
 		if l := ups.live[s.ID]; s.Job == q.Job || (l == nil || l.gone()) && spec.ID == "" {
 			spec.ID = s.ID
 			if s.Job == q.Job {
+				if q.Reopen && s.Writer != q.Writer {
+					return nil, storage.ErrSuperseded
+				}
 				break
 			}
 		}

@@ -79,6 +79,7 @@ type Spec struct {
 	ID        string // 32 hexadecimal digits, made by the engine; "" asks for a new upload
 	Path      string // where it is published
 	Job       string // the client's job id
+	Writer    string // which run of the client opened it last
 	Length    int64
 	ModTime   time.Time
 	Mode      fs.FileMode // permission bits; 0: the engine's default (0666 & ~umask)

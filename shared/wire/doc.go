@@ -378,6 +378,8 @@ Sends a file of at most 1 MiB whole, or opens an upload. Needs write, and overwr
 	expect    version   optional: publish only over this version; "": only where nothing is
 	force     boolean   optional: publish over whatever is there then; expect is not looked at
 	parents   boolean   optional: make missing directories
+	writer    id        optional: the same for one run of the client, whatever connection it is on
+	reopen    boolean   optional: this writer had the upload open before, on a connection that was lost
 	nosync    boolean   optional, feature nosync: with a body, answer before the file is durable
 	size, body          the whole file, exactly length bytes; absent to open an upload
 
@@ -407,9 +409,10 @@ length, time and mode. The epoch is larger each time. The connection that had it
 then on, SHOULD NOT reconnect for it, and what it sends is not stored. The key is the same for the life of the upload.
 
 A client that opens the upload again after a loss sends, as expect, the base it was told the first time, so that a
-change by somebody else in between is noticed.
+change by somebody else in between is noticed, and reopen with its writer: if another writer has opened the upload since,
+the answer is superseded, and that one keeps it.
 
-Errors: is_dir, exists (expect is "" and something is there), conflict, no_space, quota, too_many (1000 unfinished
+Errors: is_dir, exists (expect is "" and something is there), conflict, superseded, no_space, quota, too_many (1000 unfinished
 uploads), not_found (a directory is missing, without parents), verify_failed (the disk failed).
 
 # data

@@ -191,6 +191,8 @@ type PutRequest struct {
 	Expect  *string `json:"expect,omitzero"`  // publish only over this version; "": only where nothing is
 	Force   bool    `json:"force,omitzero"`   // publish over whatever is there then
 	Parents bool    `json:"parents,omitzero"` // make missing directories
+	Writer  string  `json:"writer,omitzero"`  // 32 hexadecimal digits: this run of the client
+	Reopen  bool    `json:"reopen,omitzero"`  // this writer has had the upload open: superseded if another one has taken it over
 	NoSync  bool    `json:"nosync,omitzero"`  // small uploads: answer before it is durable
 }
 

@@ -62,6 +62,7 @@ type journal struct {
 	ID      string    `json:"id"`
 	Path    []byte    `json:"path"` // bytes, not text
 	Job     string    `json:"job"`
+	Writer  string    `json:"writer,omitempty"`
 	Length  int64     `json:"length"`
 	ModTime [2]int64  `json:"mtime"` // seconds and nanoseconds: any time, not only years of four digits
 	Mode    uint32    `json:"mode"`
@@ -81,7 +82,7 @@ const (
 // spec returns what the journal says, or why it cannot be believed.
 func (j *journal) spec(id, owner string) (storage.Spec, error) {
 	s := storage.Spec{
-		ID: j.ID, Path: string(j.Path), Job: j.Job, Length: j.Length, ModTime: time.Unix(j.ModTime[0], j.ModTime[1]),
+		ID: j.ID, Path: string(j.Path), Job: j.Job, Writer: j.Writer, Length: j.Length, ModTime: time.Unix(j.ModTime[0], j.ModTime[1]),
 		Mode: fs.FileMode(j.Mode).Perm(), Key: j.Key, Epoch: j.Epoch, Created: j.Created, Touched: j.Touched, Expect: j.Expect,
 		Parents: j.Parents,
 	}
@@ -101,7 +102,7 @@ func (j *journal) spec(id, owner string) (storage.Spec, error) {
 // writeJournal puts the journal of s into its directory in one step, durably.
 func (h *Home) writeJournal(dir int, s storage.Spec) error {
 	b, err := json.Marshal(journal{
-		Format: journalFormat, Owner: h.owner, ID: s.ID, Path: []byte(s.Path), Job: s.Job, Length: s.Length,
+		Format: journalFormat, Owner: h.owner, ID: s.ID, Path: []byte(s.Path), Job: s.Job, Writer: s.Writer, Length: s.Length,
 		ModTime: [2]int64{s.ModTime.Unix(), int64(s.ModTime.Nanosecond())}, Mode: uint32(s.Mode.Perm()), Key: s.Key, Epoch: s.Epoch,
 		Created: s.Created, Touched: s.Touched, Expect: s.Expect, Parents: s.Parents,
 	})
