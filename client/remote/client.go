@@ -491,7 +491,7 @@ func (p *patience) lost(ctx context.Context, c *Client, moved int64, why error) 
 	if left <= 0 {
 		return &UnreachableError{Addr: c.opts.Address, Lost: true, Err: fmt.Errorf("again and again: %w", why)}
 	}
-	wait := min(firstPause<<min(p.tries, 6), lastPause)
+	wait := firstPause << min(p.tries, 3) // at most 2 s: the line does come up each time
 	select {
 	case <-time.After(min(wait/2+rand.N(wait), left)):
 		return nil

@@ -119,12 +119,18 @@ type terminal struct {
 }
 
 func (t *terminal) Read(prompt string) (string, error) {
+	if t.closed.Load() { // readline would set the terminal up once more while Close gives it back
+		return "", io.EOF
+	}
 	t.mu.Lock()
 	t.rl.SetPrompt(t.lastLine(prompt))
 	t.mu.Unlock()
 	t.reading.Store(true)
 	line, err := t.rl.Readline()
 	t.reading.Store(false)
+	if err == nil && t.closed.Load() { // half a line that nobody ended
+		return "", io.EOF
+	}
 	return line, interrupted(err)
 }
 
