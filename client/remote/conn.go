@@ -115,7 +115,11 @@ func (c *conn) end(err error) {
 		}
 	}
 	c.mu.Unlock()
-	c.wire.Close()
+	if errors.Is(err, net.ErrClosed) {
+		c.wire.Close()
+	} else {
+		c.link.Conn.Close() // a farewell would wait behind what the line does not take
+	}
 }
 
 func (c *conn) reason() error {
@@ -242,12 +246,12 @@ func (c *conn) receive() error {
 	case k.parts <- p:
 	case <-c.ended:
 		c.bufs.PutBody(p.lent)
-		return c.reason()
+		err = c.reason()
 	}
-	if !top.More {
+	if !top.More { // it is no longer among the pending ones, so nobody else would
 		close(k.parts)
 	}
-	return nil
+	return err
 }
 
 // next waits for the next message of the answer and decodes it into ans; more tells whether another follows. A refusal by

@@ -208,7 +208,9 @@ func TestBar(t *testing.T) {
 	if _, err := fmt.Fprintln(p, "warning: above"); err != nil {
 		t.Fatal(err)
 	}
-	text := s.wait(t, "line above", func(text string) bool { return strings.Contains(text, "warning: above") })
+	text := s.wait(t, "line above", func(text string) bool { // the bars are gone for a moment while it is printed
+		return strings.Contains(text, "warning: above") && strings.Contains(text, "50%")
+	})
 	if strings.Index(text, "warning") > strings.Index(text, "50%") {
 		t.Errorf("the line is not above the bars:\n%s", text)
 	}

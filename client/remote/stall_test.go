@@ -1,0 +1,43 @@
+package remote_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"ferry/client/remote"
+	"ferry/server/servertest"
+	"ferry/server/storage/local"
+)
+
+// TestStalledDisk: the server's disk stands still for longer than the client's patience, several times over. The client
+// takes the line for lost, tries again, and ends well when the disk goes on.
+func TestStalledDisk(t *testing.T) {
+	for range 2 {
+		ops := local.RealOps()
+		write := ops.Write
+		var stalls atomic.Int64
+		gate := make(chan struct{})
+		ops.Write = func(fd int, b []byte, off int64) (int, error) {
+			if stalls.Add(1) == 2 {
+				<-gate
+			}
+			return write(fd, b, off)
+		}
+		r := newRig(t, servertest.WithOps(ops))
+		o := r.options()
+		o.Silence = 300 * time.Millisecond
+		c := r.login(o)
+		data := noise(5<<20, 9)
+		time.AfterFunc(time.Second, func() { close(gate) })
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		if _, err := c.Put(ctx, "/f", source(data), remote.PutOptions{Job: remote.NewID()}); err != nil {
+			t.Fatal(err)
+		}
+		if got := mustRead(t, r.home("f")); string(got) != string(data) {
+			t.Error("other bytes")
+		}
+	}
+}
