@@ -8,24 +8,19 @@ import (
 
 	"ferry/client/remote"
 	"ferry/server/servertest"
-	"ferry/server/storage/local"
 )
 
 // TestStalledDisk: the server's disk stands still for longer than the client's patience, several times over. The client
 // takes the line for lost, tries again, and ends well when the disk goes on.
 func TestStalledDisk(t *testing.T) {
 	for range 2 {
-		ops := local.RealOps()
-		write := ops.Write
 		var stalls atomic.Int64
 		gate := make(chan struct{})
-		ops.Write = func(fd int, b []byte, off int64) (int, error) {
+		r := newRig(t, servertest.WithWrites(func() {
 			if stalls.Add(1) == 2 {
 				<-gate
 			}
-			return write(fd, b, off)
-		}
-		r := newRig(t, servertest.WithOps(ops))
+		}))
 		o := r.options()
 		o.Silence = 300 * time.Millisecond
 		c := r.login(o)

@@ -93,6 +93,17 @@ func WithTiming(t session.Timing) Option { return func(c *session.Config) { c.Ti
 // WithOps replaces the file operations of homes.
 func WithOps(o local.Ops) Option { return func(c *session.Config) { c.Ops = o } }
 
+// WithWrites lets before be called ahead of every write into a home.
+func WithWrites(before func()) Option {
+	o := local.RealOps()
+	write := o.Write
+	o.Write = func(fd int, b []byte, off int64) (int, error) {
+		before()
+		return write(fd, b, off)
+	}
+	return WithOps(o)
+}
+
 // Server is a server in the test process. It listens on loopback with TLS, on loopback without, and on a socket.
 type Server struct {
 	Store
