@@ -187,7 +187,7 @@ func (s *Shell) Run(ctx context.Context) int {
 	return s.status
 }
 
-// remember keeps a line for recall, unless it may hold a secret.
+// remember keeps a line for recall. Passwords are asked for apart and are never part of a line.
 func (s *Shell) remember(line string) {
 	if strings.TrimSpace(line) != "" {
 		s.In.SaveHistory(line)

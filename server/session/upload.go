@@ -387,15 +387,13 @@ func serveDrop(c *conn, r *request) error {
 	if !validID(q.Upload) {
 		return refusal(wire.NotFound, "there is no such upload")
 	}
-	done := func() bool {
-		for s := range c.home.store.Uploads(c.lasting()) {
-			if s.ID == q.Upload {
-				return false
-			}
+	repeated := q.Boot != ""
+	q.Boot = "" // an upload's id never comes back: to drop it again is never a second act
+	return c.once(q.Ident, nil, func() (wire.Answerer, error) {
+		err := c.home.store.Drop(c.lasting(), q.Upload)
+		if repeated && errors.Is(err, fs.ErrNotExist) {
+			err = nil
 		}
-		return true
-	}
-	return c.once(q.Ident, done, func() (wire.Answerer, error) {
-		return &wire.EmptyAnswer{}, c.home.store.Drop(c.lasting(), q.Upload)
+		return &wire.EmptyAnswer{}, err
 	})
 }

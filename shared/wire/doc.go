@@ -157,17 +157,18 @@ first sent. The server
 
   - remembers the answers of the last 1024 such requests of an account for 10 minutes, errors too. If it knows the id, it
     gives the first answer, with "again": true, after waiting for it if need be
-  - otherwise, if boot is absent or its own, the request never arrived: it is carried out now
-  - otherwise the server was started anew in between, its memory is gone, and it judges by what is there
+  - otherwise, if boot is absent, or its own and nothing younger than 10 minutes had to be forgotten lately, the request
+    never arrived: it is carried out now
+  - otherwise its memory is gone, mostly because it was started anew in between, and it judges by what is there
 
-After such a start the answer is success without doing anything, or what stands here:
+Then the answer is success without doing anything, or what stands here:
 
 	mkdir       a directory of that name is there
 	rm, rmdir   the name is gone
 	mv          the source is gone and something is at the target
 	put         with a body: the same content is there, and "same" is true; otherwise it is carried out
 	commit      not_found, as for any upload that is not open: opened again with put, it shows what is there
-	drop        it is carried out; not_found may mean that the first request did it
+	drop        the upload is gone; otherwise it is carried out, since an upload's id never comes back
 
 In all other cases nothing is done and the answer is uncertain.
 
