@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -102,14 +103,17 @@ func (o *options) start(ctx context.Context, cmd *cobra.Command, args []string) 
 		}
 	}
 	target.Plain = target.Plain || o.plain
-	given := 0
-	for _, on := range []bool{o.commands != "", o.batch != ""} {
-		if on {
-			given++
+	for _, wrong := range []struct {
+		is  bool
+		msg string
+	}{
+		{o.commands != "" && o.batch != "", "-c and -b do not go together"},
+		{!slices.Contains([]string{"full", "none"}, o.syncMode), "--sync is full or none"},
+		{!slices.Contains([]string{"auto", "bar", "plain", "json", "none"}, o.progress), "--progress is auto, bar, plain, json or none"},
+	} {
+		if wrong.is {
+			return complain(&shell.UsageError{Msg: wrong.msg, Advice: "ferry --help lists the options"})
 		}
-	}
-	if given > 1 || o.syncMode != "full" && o.syncMode != "none" || !oneOf(o.progress, "auto", "bar", "plain", "json", "none") {
-		return complain(&shell.UsageError{Msg: "these options do not go together, or have another value", Advice: "ferry --help lists them"})
 	}
 	if o.fingerprint != "" && !remote.ValidFingerprint(o.fingerprint) {
 		return complain(&shell.UsageError{Msg: "--fingerprint: not of the form SHA256:...", Advice: "`ferryd fingerprint --data DIR` prints it on the server"})
@@ -194,15 +198,6 @@ func (o *options) converse(ctx context.Context, sh *shell.Shell, target shell.Ta
 		}
 	}
 	return sh.Run(ctx)
-}
-
-func oneOf(s string, words ...string) bool {
-	for _, w := range words {
-		if s == w {
-			return true
-		}
-	}
-	return false
 }
 
 // stateDir returns where ferry keeps what it must remember, made private.

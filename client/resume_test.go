@@ -271,3 +271,32 @@ func TestTakeOver(t *testing.T) {
 	}
 	k.whole(true, true)
 }
+
+// TestStoppedServer: SIGTERM in the middle of a put ends ferryd cleanly and in time. Nothing half is visible, and when the
+// server is started again the same ferry goes on by itself.
+func TestStoppedServer(t *testing.T) {
+	k := newKilling(t)
+	k.proxy.SetRate(40 << 20)
+	c := k.ferry(k.proxy.Addr(), "put f")
+	var out, errs bytes.Buffer
+	c.Stdout, c.Stderr = &out, &errs
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- c.Wait() }()
+	k.until(ended, "something was moved", func() bool { return k.staged(true) >= 8<<20 })
+	begin := time.Now()
+	if code := k.Term(); code != 0 || time.Since(begin) > 10*time.Second {
+		t.Errorf("ferryd ended with %d after %v", code, time.Since(begin))
+	}
+	k.whole(true, false)
+	if n := k.staged(true); n < 8<<20 {
+		t.Errorf("only %d bytes are still staged", n)
+	}
+	k.Start()
+	if err := <-ended; err != nil {
+		t.Fatalf("%v\n%s%s", err, &out, &errs)
+	}
+	k.whole(true, true)
+}
