@@ -51,8 +51,8 @@ func serveCommand() *cobra.Command {
 // serve runs the server until a signal or ctx ends it.
 func (s *settings) serve(ctx context.Context, stderr io.Writer) error {
 	signals := make(chan os.Signal, 4)
+	// Never given back: a second SIGTERM in the last moments must not turn a clean end into a death by signal.
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	defer signal.Stop(signals)
 	signal.Ignore(syscall.SIGPIPE) // whoever read the log is gone: no reason to stop
 
 	places, err := endpoints(s.listen, s.plain, s.plainInsecure)
