@@ -235,3 +235,9 @@ func fill(o ops, f, dir *os.File, text []byte, like fs.FileInfo) error {
 	}
 	return o.sync(f)
 }
+
+// WriteFile gives a file of the data directory the content text, 0600, in one durable step. Only one writer at a time may do
+// that to a file.
+func WriteFile(path string, text []byte) error {
+	return replace(realOps(), path, text, nil, func() error { return nil })
+}

@@ -38,7 +38,7 @@ func (a *Account) RightsAt(path string) Rights {
 // RuleAt returns the rule that decides at a path, nil if none does.
 func (a *Account) RuleAt(path string) *Rule {
 	for i := range a.Rules { // longest path first
-		if within(path, a.Rules[i].Path) {
+		if Within(path, a.Rules[i].Path) {
 			return &a.Rules[i]
 		}
 	}
@@ -50,15 +50,15 @@ func (a *Account) RuleAt(path string) *Rule {
 func (a *Account) RightsBelow(path string) Rights {
 	rights := a.RightsAt(path)
 	for _, r := range a.Rules {
-		if within(r.Path, path) {
+		if Within(r.Path, path) {
 			rights &= r.Rights
 		}
 	}
 	return rights
 }
 
-// within reports whether path is top or lies below it.
-func within(path, top string) bool {
+// Within reports whether a path is top or lies below it, by components; both are absolute and clean.
+func Within(path, top string) bool {
 	rest, ok := strings.CutPrefix(path, strings.TrimSuffix(top, "/"))
 	return ok && (rest == "" || rest[0] == '/')
 }
