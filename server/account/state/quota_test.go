@@ -19,7 +19,8 @@ type tree struct {
 	files  map[string]int64
 	staged map[string]Upload
 	counts int
-	bad    error // what Count and Staged fail with
+	during func() // called by Count, may be nil
+	bad    error  // what Count and Staged fail with
 }
 
 func newTree(t *testing.T, limit Usage, files map[string]int64) *tree {
@@ -30,6 +31,9 @@ func (r *tree) Count(context.Context) (Usage, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.counts++
+	if r.during != nil {
+		r.during()
+	}
 	return r.sum(), r.bad
 }
 
@@ -370,6 +374,35 @@ func TestCountFails(t *testing.T) {
 	r.bad = nil
 	if err := q.Reserve(t.Context(), "1", "/g", 901, nil, Usage{Bytes: 1000}); err == nil {
 		t.Error("the failed count was taken for a count")
+	}
+}
+
+// A change and the telling of it are never on different sides of a count.
+func TestCountWaits(t *testing.T) {
+	r := newTree(t, Usage{}, map[string]int64{"/f": 100})
+	q := r.quota()
+	end := q.Begin()
+	if q.changing.TryLock() {
+		t.Error("a count could begin in the middle of a change")
+	}
+	end()
+	r.during = func() {
+		if q.changing.TryRLock() {
+			t.Error("a change could begin in the middle of a count")
+		}
+	}
+	if err := q.Recount(t.Context()); err != nil {
+		t.Error(err)
+	}
+	again := r.quota()
+	again.tree = r
+	r.during = func() {
+		if again.changing.TryRLock() {
+			t.Error("a change could begin in the middle of the first count")
+		}
+	}
+	if err := again.Reserve(t.Context(), "1", "/g", 1, nil, Usage{Files: 5}); err != nil || r.counts != 2 {
+		t.Errorf("%v, counted %d times", err, r.counts)
 	}
 }
 
