@@ -3,8 +3,11 @@ package account
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"maps"
 	"reflect"
 	"slices"
+	"time"
 )
 
 // isTables reports whether a value is written as [[tables]].
@@ -274,4 +277,45 @@ func elements(text []byte, from, to int) ([]span, error) {
 		return nil, errors.New("not a list of strings")
 	}
 	return spans, nil
+}
+
+// AddAll appends the accounts of another users.toml with all their keys, and those that its [defaults] gave them. A name may
+// be in use (ErrExists).
+func (t *Text) AddAll(file string, text []byte) ([]*Account, error) {
+	other, err := newText(file, text)
+	if err != nil {
+		return nil, err
+	}
+	defaults, _ := other.want["defaults"].(map[string]any)
+	var added []*Account
+	for a := range other.was.All() {
+		if t.account(a.Name) != nil {
+			return nil, fmt.Errorf("%s: %w", a.Name, ErrExists)
+		}
+		if err := t.Add(a.Name); err != nil {
+			return nil, err
+		}
+		values := maps.Clone(defaults)
+		if values == nil {
+			values = map[string]any{}
+		}
+		maps.Copy(values, other.account(a.Name))
+		lines, rules := "", ""
+		for _, k := range Keys() {
+			switch v := values[k.Name].(type) {
+			case nil:
+			case []map[string]any:
+				rules = t.tables(a.Name, v)
+			case time.Time: // a date without quotes
+				values[k.Name] = a.Expires
+				lines += k.Name + " = " + render(a.Expires) + t.eol
+			default:
+				lines += k.Name + " = " + render(v) + t.eol
+			}
+		}
+		t.splice(len(t.text), len(t.text), lines+rules)
+		t.want["users"].(map[string]any)[a.Name] = values
+		added = append(added, a)
+	}
+	return added, nil
 }

@@ -45,6 +45,7 @@ type Text struct {
 	tail   int                       // and so many of its last
 	edited map[string]map[string]any // the accounts that verbs looked for, as they were; nil for one that was not there
 	items  []item                    // of the text as it is, nil if not known
+	inline bool                      // users is written as an inline table
 }
 
 // Change gives a key the value that the text of the option --Key means; "" removes the key.
@@ -62,6 +63,7 @@ func newText(file string, text []byte) (*Text, error) {
 	}
 	t := &Text{file: file, text: text, was: was, want: p.model, eol: "\n", lines: p,
 		old: text, head: len(text), tail: len(text), edited: map[string]map[string]any{}, items: p.items}
+	t.inline = slices.ContainsFunc(p.items, func(it item) bool { return it.kind == pair && slices.Equal(it.path, []string{"users"}) })
 	if i := bytes.IndexByte(text, '\n'); i > 0 && text[i-1] == '\r' {
 		t.eol = "\r\n"
 	}
@@ -98,7 +100,7 @@ func (t *Text) Add(name string, keys ...Change) error {
 	if t.account(name) != nil {
 		return ErrExists
 	}
-	if slices.ContainsFunc(t.lines.items, func(it item) bool { return it.kind == pair && slices.Equal(it.path, []string{"users"}) }) {
+	if t.inline {
 		return t.byHand("users is written as an inline table", "users")
 	}
 	account, lines, rules := map[string]any{}, "", ""
