@@ -63,7 +63,7 @@ func edit(o ops, path string, change func(*Text) error) error {
 		return err
 	}
 	if !missing {
-		if err := replace(o, path+".bak", old, mark.info, func() error { return nil }); err != nil {
+		if err := backup(o, path, old, mark.info); err != nil {
 			return fmt.Errorf("keep a backup: %w", err)
 		}
 	}
@@ -80,6 +80,19 @@ func edit(o ops, path string, change func(*Text) error) error {
 	return fmt.Errorf("replace %s: %w", path, err)
 }
 
+// backup keeps the text as it was beside the file. The file itself is about to give up its name, so another name is enough,
+// where the file system can give it one.
+func backup(o ops, path string, text []byte, like fs.FileInfo) error {
+	temp := path + ".bak.new"
+	if err := o.remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if o.link(path, temp) != nil {
+		return replace(o, path+".bak", text, like, func() error { return nil })
+	}
+	return o.rename(temp, path+".bak")
+}
+
 // ops are the file operations of an edit, apart so that a test can make any
 // of them fail.
 type ops struct {
@@ -91,6 +104,7 @@ type ops struct {
 	sync   func(f *os.File) error
 	close  func(f *os.File) error
 	rename func(from, to string) error
+	link   func(from, to string) error
 	remove func(name string) error
 }
 
@@ -104,6 +118,7 @@ func realOps() ops {
 		sync:   (*os.File).Sync,
 		close:  (*os.File).Close,
 		rename: os.Rename,
+		link:   os.Link,
 		remove: os.Remove,
 	}
 }

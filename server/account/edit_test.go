@@ -391,6 +391,12 @@ func faulty(n int, err error) (o ops, count *int) {
 			}
 			return real.rename(from, to)
 		},
+		link: func(from, to string) error {
+			if fails() {
+				return err
+			}
+			return real.link(from, to)
+		},
 		remove: func(name string) error {
 			if fails() {
 				return err
@@ -419,6 +425,9 @@ func TestEditFaults(t *testing.T) {
 		o, _ := faulty(n, syscall.ENOSPC)
 		err := edit(o, path, add("new"))
 		got := content(t, path)
+		if bak, rerr := os.ReadFile(path + ".bak"); rerr == nil && string(bak) != old {
+			t.Errorf("operation %d: the backup is %q", n, bak)
+		}
 		switch {
 		case got != old && got != want:
 			t.Errorf("operation %d: the file is half: %q", n, got)
@@ -429,6 +438,9 @@ func TestEditFaults(t *testing.T) {
 		}
 		if err := Edit(path, set("bob", "locked", "x")); err != nil {
 			t.Errorf("operation %d: the next edit: %v", n, err)
+		}
+		if bak := content(t, path+".bak"); bak != got {
+			t.Errorf("operation %d: the next backup is %q", n, bak)
 		}
 	}
 	if kept < *total/2 {

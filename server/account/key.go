@@ -33,10 +33,12 @@ func Keys() []Key {
 func identityKeys() []Key {
 	return []Key{
 		{
-			Name:    "auth",
-			Show:    func(a *Account) any { return a.logins() },
-			Column:  true,
-			Words:   func(a *Account) string { return "logs in with: " + strings.ReplaceAll(a.logins(), ",", " or ") },
+			Name:   "auth",
+			Show:   func(a *Account) any { return a.logins() },
+			Column: true,
+			Words: func(a *Account) string {
+				return said(a.logins() != none, "logs in with: %s", strings.ReplaceAll(a.logins(), ",", " or "))
+			},
 			example: "ferryd user passwd NAME",
 			set:     setAuth,
 			option:  text,
@@ -96,7 +98,7 @@ func accessKeys() []Key {
 			Words: func(a *Account) string {
 				var list []string
 				for _, r := range a.Rules {
-					list = append(list, "at "+r.Path+" "+spaced(r.Rights))
+					list = append(list, "at "+r.Path+": "+spaced(r.Rights))
 				}
 				return said(len(list) > 0, "has other rights %s", strings.Join(list, "; "))
 			},

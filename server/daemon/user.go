@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 
@@ -128,6 +129,7 @@ func (u *userAdmin) command(use, short string, run func(c *cobra.Command, args [
 		return nil
 	}
 	c.RunE = func(c *cobra.Command, args []string) error {
+		debug.SetGCPercent(400) // of a large file nearly all is needed until the end, and the end is near
 		what := prefix(c)
 		if u.data == "" && u.users == "" {
 			return usage(&advised{errors.New(what + ": no account file"), "give --data DIR or --users FILE"})

@@ -20,8 +20,18 @@ import (
 
 // ferryd runs `ferryd user ...` with the given standard input.
 func ferryd(stdin string, args ...string) (stdout, stderr string, err error) {
+	return userRun(userCommand(), stdin, args...)
+}
+
+// userWith is ferryd with options that the command line does not have.
+func userWith(u *userAdmin, stdin string, args ...string) (stdout string, err error) {
+	stdout, _, err = userRun(newUserCommand(u), stdin, args...)
+	return stdout, err
+}
+
+func userRun(c *cobra.Command, stdin string, args ...string) (stdout, stderr string, err error) {
 	root := &cobra.Command{Use: "ferryd", SilenceUsage: true, SilenceErrors: true}
-	root.AddCommand(userCommand())
+	root.AddCommand(c)
 	var out, errs bytes.Buffer
 	root.SetIn(strings.NewReader(stdin))
 	root.SetOut(&out)
