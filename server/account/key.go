@@ -156,7 +156,7 @@ func accessKeys() []Key {
 		},
 		{
 			Name:     "must_change_password",
-			Usage:    "`true` lets the user do nothing but change the password; false",
+			Usage:    "`BOOL`: with true the user can do nothing but change the password",
 			Show:     func(a *Account) any { return a.MustChange },
 			Words:    func(a *Account) string { return said(a.MustChange, "must change the password before anything else") },
 			example:  `must_change_password = true`,

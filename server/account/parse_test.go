@@ -53,6 +53,29 @@ func TestExample(t *testing.T) {
 	}
 }
 
+// The page about accounts knows every key.
+func TestDocs(t *testing.T) {
+	text, err := os.ReadFile("../../docs/accounts.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range Keys() {
+		if !bytes.Contains(text, []byte("`"+k.Name+"`")) && !bytes.Contains(text, []byte("."+k.Name+"]]`")) {
+			t.Errorf("docs/accounts.md does not explain %s", k.Name)
+		}
+	}
+	_, snippet, _ := strings.Cut(string(text), "```toml\n")
+	snippet, _, _ = strings.Cut(snippet, "```")
+	s, err := Parse("docs/accounts.md", []byte(snippet))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, ok := s.Lookup("agency")
+	if !ok || a.RightsAt("/incoming/x") != List|Write || a.RightsAt("/incoming/private/x") != 0 || a.RightsAt("/") != List|Read {
+		t.Errorf("the example of rules is %+v", a)
+	}
+}
+
 func TestParse(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		{"empty", "", ""},

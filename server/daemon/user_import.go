@@ -42,7 +42,7 @@ func (u *userAdmin) importFile(c *cobra.Command, args []string) error {
 	}
 	if set, err := account.Parse(file, text); err == nil && set.Len() > 0 {
 		return u.importExport(c, file, text)
-	} else if looksLikeExport(text) {
+	} else if err != nil && looksLikeExport(text) {
 		return err
 	}
 	list, skipped, err := newcomers(file, text)

@@ -26,9 +26,7 @@ type field struct {
 func shown(a *account.Account, e state.Entry) []field {
 	list := []field{{"name", a.Name, true}}
 	for _, k := range account.Keys() {
-		if k.Show != nil {
-			list = append(list, field{k.Name, k.Show(a), k.Column})
-		}
+		list = append(list, field{k.Name, k.Show(a), k.Column})
 	}
 	used, files, login := any(nil), any(nil), any(nil)
 	if e.Counted {

@@ -16,11 +16,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ferry/server/account"
+	"ferry/shared/login"
 )
 
-// ferryd runs `ferryd user ...` with the given standard input.
+// ferryd runs `ferryd user ...` with the given standard input. Its passwords are as cheap as they may be.
 func ferryd(stdin string, args ...string) (stdout, stderr string, err error) {
-	return userRun(userCommand(), stdin, args...)
+	return userRun(newUserCommand(&userAdmin{params: login.Params{Memory: 19 << 10, Time: 2, Threads: 1}}), stdin, args...)
 }
 
 // userWith is ferryd with options that the command line does not have.
@@ -95,6 +96,10 @@ func TestUser(t *testing.T) {
 	}
 
 	before := find(t, dir, "alice")
+	if _, _, err := userRun(userCommand(), "", "add", "real", "--generate", "--data", dir); err != nil || find(t, dir, "real").Auth.Params != login.DefaultParams() {
+		t.Errorf("a real account: %v, costs %+v", err, find(t, dir, "real").Auth.Params)
+	}
+	must(t, "", "del", "real", "--data", dir)
 	must(t, "another pass word\n", "passwd", "alice", "--data", dir, "--password-stdin")
 	must(t, "", "unlock", "alice", "--data", dir)
 	must(t, "", "unlock", "alice", "--data", dir) // again is no error
