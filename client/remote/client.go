@@ -136,6 +136,14 @@ func (c *Client) Info() Info {
 	return c.info
 }
 
+// Sibling returns another client of the same user on the same server, with a connection of its own, which is made at the first
+// use. It must be closed.
+func (c *Client) Sibling() *Client {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return &Client{opts: c.opts, bufs: c.bufs, secret: c.secret, pinned: c.pinned, info: c.info}
+}
+
 // Server returns what names the server for good: the fingerprint of its key, or without encryption its address.
 func (c *Client) Server() string {
 	c.mu.Lock()
