@@ -30,13 +30,8 @@ type conn struct {
 	ctx  context.Context
 	stop context.CancelFunc
 
-	// Set by the gate.
-	user string // guarded by srv.mu while others may look
-	auth string // the record that was proved
-	sess string // session id
-	home *home
-
-	uploads map[*upload]struct{} // opened here
+	ses  *session // set by the gate, under srv.mu since others look
+	home *home    // of the session
 
 	requests *queue[*request]
 	answers  *queue[answer]
@@ -115,12 +110,15 @@ func (s *Server) serve(nc net.Conn, encrypted bool) {
 	c.wire = wire.NewConn(stream, link)
 	defer c.wire.Close()
 	if err := c.gate(encrypted); err != nil {
+		if c.ses != nil { // it was let in and did not hear of it
+			s.leave(c)
+		}
 		log.Info("connection ended before login", "reason", err.Error())
 		return
 	}
 	release()
 	link.SetLimit(time.Time{})
-	c.log = log.With("user", c.user, "session", c.sess[:8])
+	c.log = log.With("user", c.ses.user, "session", c.ses.id[:8])
 	c.log.Info("login")
 	err := c.run()
 	in, out := link.Traffic()
@@ -149,7 +147,7 @@ func keepAlive(nc net.Conn) {
 }
 
 // run reads requests until the connection ends and returns why. When it returns, everything that was read has been
-// executed and the connection's uploads are released.
+// executed.
 func (c *conn) run() error {
 	c.requests = newQueue(maxQueuedBytes, c.execute)
 	c.answers = newQueue(maxAnswerBytes, c.send)
@@ -164,8 +162,7 @@ func (c *conn) run() error {
 	c.answers.close()
 	<-c.answers.drained
 	c.stop()
-	c.release()
-	c.srv.closeHome(c.home)
+	c.srv.leave(c)
 	return err
 }
 

@@ -81,13 +81,18 @@ func (g *gate) answer(cmd string, header []byte) error {
 		if err = wire.DecodeRequest(header, &r); err == nil {
 			return g.hello(&r)
 		}
+	case wire.CmdAttach:
+		var r wire.AttachRequest
+		if err = wire.DecodeRequest(header, &r); err == nil {
+			return g.attach(&r)
+		}
 	case wire.CmdLogin, wire.CmdProof:
 		var r wire.MessageRequest
 		if err = wire.DecodeRequest(header, &r); err != nil {
 			break
 		}
 		if !g.greeted {
-			return g.no(wire.Version, "say hello first; this server speaks version %d", wire.ProtocolVersion)
+			return g.rude()
 		}
 		if cmd == wire.CmdLogin {
 			return g.login(r.Message)
@@ -104,6 +109,11 @@ func (g *gate) answer(cmd string, header []byte) error {
 		return g.no(e.Code, "%s: %s", cmd, e.Message)
 	}
 	return err
+}
+
+// rude answers somebody who did not say hello.
+func (g *gate) rude() error {
+	return g.no(wire.Version, "say hello first; this server speaks version %d", wire.ProtocolVersion)
 }
 
 func (g *gate) hello(r *wire.HelloRequest) error {
@@ -192,10 +202,30 @@ func (g *gate) proof(message string) error {
 		g.no(wire.Denied, "the home directory is missing or unusable: tell the administrator")
 		return errors.New("home unusable")
 	}
-	g.sess = newID()
-	g.srv.mu.Lock()
-	g.user, g.auth = user, g.record.String()
-	g.srv.mu.Unlock()
+	ses := g.srv.begin(g.conn, a, home)
 	g.home = home
-	return g.say(&wire.ProofAnswer{Message: final, Session: g.sess, Boot: g.srv.boot, User: user, Rights: a.Rights.Names(), Features: []string{"nosync"}})
+	return g.say(&wire.ProofAnswer{Message: final, Session: ses.id, Secret: hex.EncodeToString(ses.secret[:]), Boot: g.srv.boot, User: user,
+		Rights: a.Rights.Names(), Features: []string{"nosync"}})
+}
+
+// attach lets a further connection of a session in.
+func (g *gate) attach(r *wire.AttachRequest) error {
+	if !g.greeted {
+		return g.rude()
+	}
+	if g.tries == maxTries {
+		g.no(wire.AuthFailed, "authentication failed")
+		return errTries
+	}
+	err := g.srv.attach(g.conn, r.Session, r.Proof, g.bind)
+	var e *wire.Error
+	switch {
+	case err == nil:
+		g.home = g.ses.home
+		return g.say(&wire.EmptyAnswer{})
+	case errors.As(err, &e) && e.Code != wire.AuthFailed:
+		return g.no(e.Code, "%s", e.Message)
+	}
+	g.exchange = nil
+	return g.refused("no such session")
 }

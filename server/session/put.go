@@ -57,9 +57,13 @@ func (c *conn) target(q *wire.PutRequest) (old storage.Entry, expect *string, er
 			return old, nil, err
 		}
 	}
-	switch {
+	switch there := old.Kind != ""; {
 	case q.Force:
-	case q.Expect != nil:
+	case q.Expect != nil && q.Boot == "" && !q.Reopen && there && *q.Expect == "":
+		return old, nil, fs.ErrExist
+	case q.Expect != nil && q.Boot == "" && !q.Reopen && *q.Expect != "" && *q.Expect != old.Version:
+		return old, nil, storage.ErrConflict
+	case q.Expect != nil: // asked for again it may have been done: that is found out by comparing
 		expect = q.Expect
 	case old.Kind == "" || old.Kind == storage.File:
 		expect = &old.Version
@@ -175,6 +179,14 @@ func (c *conn) refresh(path wire.Name, old storage.Entry, mtime time.Time, mode 
 	return entryOf(e), err
 }
 
+// meanwhile is what the refusal of a commit means: what was there when the upload was opened was looked at then.
+func meanwhile(err error) error {
+	if errors.Is(err, fs.ErrExist) {
+		return storage.ErrConflict
+	}
+	return err
+}
+
 // flush commits what is in the batch and answers.
 func (b *batch) flush(c *conn) {
 	if len(b.ups) == 0 {
@@ -185,7 +197,7 @@ func (b *batch) flush(c *conn) {
 	for i, res := range c.home.store.Commit(c.lasting(), !b.nosync, ups...) {
 		ans := &wire.PutAnswer{}
 		if res.Err != nil {
-			ans.Error = c.errorOf(wire.CmdPut, res.Err)
+			ans.Error = c.errorOf(wire.CmdPut, meanwhile(res.Err))
 		} else {
 			e := entryOf(res.Entry)
 			ans.Entry = &e

@@ -15,6 +15,7 @@ const (
 	CmdHello  = "hello"
 	CmdLogin  = "login"
 	CmdProof  = "proof"
+	CmdAttach = "attach"
 	CmdLogout = "logout"
 	CmdPing   = "ping"
 	CmdStat   = "stat"
@@ -100,10 +101,18 @@ type ProofAnswer struct {
 	Answer
 	Message  string   `json:"message"`
 	Session  string   `json:"session"` // its id, 32 hexadecimal digits
+	Secret   string   `json:"secret"`  // of the session, 64 hexadecimal digits: with it further connections join
 	Boot     string   `json:"boot"`    // changes when the server starts, and with it what it remembers is gone
 	User     string   `json:"user"`
 	Rights   []string `json:"rights"`
 	Features []string `json:"features"`
+}
+
+// AttachRequest makes a connection one more of a session.
+type AttachRequest struct {
+	Request
+	Session string `json:"session"`
+	Proof   string `json:"proof"` // 64 hexadecimal digits, see login.Attach
 }
 
 // EmptyRequest is a request without fields of its own: logout, ping, resume.
