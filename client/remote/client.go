@@ -45,17 +45,37 @@ type Options struct {
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
-// Client is a session. One command at a time may use it, except where a method says otherwise.
+// Client is one connection of a session, made again whenever it is lost. One command at a time may use it, except where a
+// method says otherwise; Sibling makes further ones.
 type Client struct {
-	opts   Options
-	bufs   *wire.Buffers
-	secret *login.Secret
-	pinned string // fingerprint of the server logged in to
+	*member
 
 	mu     sync.Mutex
 	conn   *conn
-	info   Info
 	closed bool
+	extra  []*Client // for transfers over several connections
+}
+
+// member is what the connections of a session have in common.
+type member struct {
+	opts Options
+	bufs *wire.Buffers
+
+	entering sync.Mutex // held while logging in, so that all connections come into one session
+
+	state  sync.Mutex // guards what follows
+	secret *login.Secret
+	ticket ticket
+	pinned string // fingerprint of the server logged in to
+	info   Info
+	trip   time.Duration // shortest time that an answer took; 0: not known
+}
+
+// ticket is what lets a further connection join a session.
+type ticket struct {
+	session string
+	secret  []byte
+	boot    string
 }
 
 // Info is what the server said of the session.
@@ -105,7 +125,7 @@ func Login(ctx context.Context, o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{opts: o, bufs: &wire.Buffers{}}
+	c := &Client{member: &member{opts: o, bufs: &wire.Buffers{}}}
 	for {
 		err := c.connect(ctx, password)
 		var ask *TrustError
@@ -130,24 +150,27 @@ func Login(ctx context.Context, o Options) (*Client, error) {
 }
 
 // Info returns what the server said at the last login.
-func (c *Client) Info() Info {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (c *member) Info() Info {
+	c.state.Lock()
+	defer c.state.Unlock()
 	return c.info
 }
 
-// Sibling returns another client of the same user on the same server, with a connection of its own, which is made at the first
-// use. It must be closed.
-func (c *Client) Sibling() *Client {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return &Client{opts: c.opts, bufs: c.bufs, secret: c.secret, pinned: c.pinned, info: c.info}
+// RoundTrip returns about how long the way to the server and back is.
+func (c *member) RoundTrip() time.Duration {
+	c.state.Lock()
+	defer c.state.Unlock()
+	return c.trip
 }
 
+// Sibling returns another client of the session with a connection of its own, which is made at the first use. It must be
+// closed. A session has at most 16 connections.
+func (c *Client) Sibling() *Client { return &Client{member: c.member} }
+
 // Server returns what names the server for good: the fingerprint of its key, or without encryption its address.
-func (c *Client) Server() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (c *member) Server() string {
+	c.state.Lock()
+	defer c.state.Unlock()
 	if c.pinned != "" {
 		return c.pinned
 	}
@@ -155,7 +178,7 @@ func (c *Client) Server() string {
 }
 
 // Options returns what the client was made with.
-func (c *Client) Options() Options { return c.opts }
+func (c *member) Options() Options { return c.opts }
 
 // connect makes a connection and logs in on it, by the secret when there is one.
 func (c *Client) connect(ctx context.Context, password string) error {
@@ -205,7 +228,7 @@ func dialReason(err error) error {
 }
 
 // shake brings TLS up, checks the server's key, and logs in.
-func (c *Client) shake(ctx context.Context, nc net.Conn, password string) (*conn, error) {
+func (c *member) shake(ctx context.Context, nc net.Conn, password string) (*conn, error) {
 	link := wire.NewLink(nc, 2*c.opts.Silence, c.bufs)
 	stream := net.Conn(link)
 	var bind login.Binding
@@ -237,7 +260,7 @@ func (c *Client) shake(ctx context.Context, nc net.Conn, password string) (*conn
 		stream = t
 	}
 	w := wire.NewConn(stream, link)
-	info, secret, err := c.authenticate(w, password, bind)
+	boot, err := c.authenticate(w, password, bind)
 	if err != nil {
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || isNet(err) {
 			return nil, &UnreachableError{Addr: c.opts.Address, Err: fmt.Errorf("during login: %w", dialReason(&lostError{err}))}
@@ -245,7 +268,6 @@ func (c *Client) shake(ctx context.Context, nc net.Conn, password string) (*conn
 		return nil, err
 	}
 	link.SetLimit(time.Time{})
-	c.secret = secret
 	if shown != "" {
 		// Now that the server has proved that it knows the account, its key is worth remembering.
 		if c.opts.Fingerprint == "" {
@@ -254,13 +276,12 @@ func (c *Client) shake(ctx context.Context, nc net.Conn, password string) (*conn
 			}
 		}
 	}
-	c.mu.Lock()
-	c.info = info
 	if shown != "" {
+		c.state.Lock()
 		c.pinned = shown
+		c.state.Unlock()
 	}
-	c.mu.Unlock()
-	return newConn(w, c.opts.Silence, c.bufs), nil
+	return newConn(w, boot, c.opts.Silence, c.bufs), nil
 }
 
 func isNet(err error) bool {
@@ -269,8 +290,10 @@ func isNet(err error) bool {
 }
 
 // trust decides about a server's key before anything is said to it.
-func (c *Client) trust(shown string) error {
+func (c *member) trust(shown string) error {
+	c.state.Lock()
 	want, file := c.pinned, ""
+	c.state.Unlock()
 	if want == "" {
 		want = c.opts.Fingerprint
 	}
@@ -287,76 +310,143 @@ func (c *Client) trust(shown string) error {
 	return &TrustError{Addr: c.opts.Address, Got: shown, Want: want, File: file}
 }
 
-// authenticate says hello and runs the login; two round trips, since hello travels with login.
-func (c *Client) authenticate(w *wire.Conn, password string, bind login.Binding) (info Info, secret *login.Secret, err error) {
-	hear := func(ans wire.Answerer) error {
-		w.Link().SetLimit(time.Now().Add(c.opts.Silence))
-		return hear(w, ans)
-	}
-	hello := &wire.HelloRequest{Version: wire.ProtocolVersion, Client: c.opts.Program}
-	hello.Cmd = wire.CmdHello
-	var nonce []byte
-	if c.opts.Plain {
-		nonce = make([]byte, 32)
-		crand.Read(nonce)
-		hello.Nonce = hex.EncodeToString(nonce)
-	}
-	if err := say(w, hello); err != nil {
-		return info, nil, err
-	}
-	var greeting wire.HelloAnswer
-	if c.opts.Plain { // the binding needs the server's nonce
-		if err := w.Flush(); err != nil {
-			return info, nil, err
-		}
-		if err := hear(&greeting); err != nil {
-			return info, nil, err
-		}
-		theirs, err := hex.DecodeString(greeting.Nonce)
-		if err != nil || len(theirs) != 32 {
-			return info, nil, &wire.ProtocolError{Msg: "the server sent no nonce"}
-		}
-		bind = login.PlainBinding(nonce, theirs)
-	}
-	exchange := login.NewClient(c.opts.User, password, bind)
-	if c.secret != nil {
-		exchange = login.NewClientSecret(c.opts.User, c.secret, bind)
-	}
-	first := &wire.MessageRequest{Request: wire.Request{Cmd: wire.CmdLogin}, Message: exchange.First()}
-	if err := say(w, first); err != nil {
-		return info, nil, err
-	}
-	if err := w.Flush(); err != nil {
-		return info, nil, err
-	}
-	if !c.opts.Plain {
-		if err := hear(&greeting); err != nil {
-			return info, nil, err
+// entrance is a connection on its way in.
+type entrance struct {
+	*member
+	w      *wire.Conn
+	bind   login.Binding
+	server string // what it says it is, once it has answered hello
+}
+
+// authenticate brings a connection into the session, or with a login into a new one, and returns the boot of the server.
+func (c *member) authenticate(w *wire.Conn, password string, bind login.Binding) (boot string, err error) {
+	e := &entrance{member: c, w: w, bind: bind}
+	tried := c.pass()
+	if tried.secret != nil {
+		if err := e.attach(tried); !errors.Is(err, ErrAuth) {
+			return tried.boot, err
 		}
 	}
+	c.entering.Lock()
+	defer c.entering.Unlock()
+	if now := c.pass(); now.session != tried.session { // somebody else was faster
+		if err := e.attach(now); !errors.Is(err, ErrAuth) {
+			return now.boot, err
+		}
+	}
+	return e.login(password)
+}
+
+// pass returns the session's ticket, the zero one if there is no session.
+func (c *member) pass() ticket {
+	c.state.Lock()
+	defer c.state.Unlock()
+	return c.ticket
+}
+
+// open sends the first request of the connection, with hello before it, and returns when ans holds the answer. first is
+// called when the channel is known that it must be bound to.
+func (e *entrance) open(first func() wire.Requester, ans wire.Answerer) error {
+	var greeting *wire.HelloAnswer
+	if e.server == "" {
+		greeting = &wire.HelloAnswer{}
+		hello := &wire.HelloRequest{Request: wire.Request{Cmd: wire.CmdHello}, Version: wire.ProtocolVersion, Client: e.opts.Program}
+		nonce := make([]byte, 32)
+		if e.opts.Plain {
+			crand.Read(nonce)
+			hello.Nonce = hex.EncodeToString(nonce)
+		}
+		if err := say(e.w, hello); err != nil {
+			return err
+		}
+		if e.opts.Plain { // the binding needs the server's nonce
+			if err := e.exchange(nil, greeting); err != nil {
+				return err
+			}
+			theirs, err := hex.DecodeString(greeting.Nonce)
+			if err != nil || len(theirs) != 32 {
+				return &wire.ProtocolError{Msg: "the server sent no nonce"}
+			}
+			e.bind = login.PlainBinding(nonce, theirs)
+			e.server, greeting = greeting.Server, nil
+		}
+	}
+	if err := say(e.w, first()); err != nil {
+		return err
+	}
+	if greeting != nil {
+		if err := e.exchange(nil, greeting); err != nil {
+			return err
+		}
+		e.server = greeting.Server
+	}
+	return e.exchange(nil, ans)
+}
+
+// exchange sends a request, if there is one, and hears the next answer.
+func (e *entrance) exchange(req wire.Requester, ans wire.Answerer) error {
+	if req != nil {
+		if err := say(e.w, req); err != nil {
+			return err
+		}
+	}
+	if err := e.w.Flush(); err != nil {
+		return err
+	}
+	begin := time.Now()
+	e.w.Link().SetLimit(begin.Add(e.opts.Silence))
+	err := hear(e.w, ans)
+	if _, hello := ans.(*wire.HelloAnswer); err == nil && (req != nil || hello) { // else it may have waited for us
+		e.state.Lock()
+		if trip := time.Since(begin); e.trip == 0 || trip < e.trip {
+			e.trip = trip
+		}
+		e.state.Unlock()
+	}
+	return err
+}
+
+func (e *entrance) attach(t ticket) error {
+	return e.open(func() wire.Requester {
+		return &wire.AttachRequest{Request: wire.Request{Cmd: wire.CmdAttach}, Session: t.session, Proof: hex.EncodeToString(login.Attach(t.secret, e.bind))}
+	}, &wire.EmptyAnswer{})
+}
+
+// login logs in, with the secret of an earlier login if there was one, and makes what comes of it the session.
+func (e *entrance) login(password string) (boot string, err error) {
+	var exchange *login.Client
 	var challenge wire.LoginAnswer
-	if err := hear(&challenge); err != nil {
-		return info, nil, err
+	err = e.open(func() wire.Requester {
+		exchange = login.NewClient(e.opts.User, password, e.bind)
+		if e.secret != nil {
+			exchange = login.NewClientSecret(e.opts.User, e.secret, e.bind)
+		}
+		return &wire.MessageRequest{Request: wire.Request{Cmd: wire.CmdLogin}, Message: exchange.First()}
+	}, &challenge)
+	if err != nil {
+		return "", err
 	}
 	final, err := exchange.Final(challenge.Message)
 	if err != nil {
-		return info, nil, err
-	}
-	if err := say(w, &wire.MessageRequest{Request: wire.Request{Cmd: wire.CmdProof}, Message: final}); err != nil {
-		return info, nil, err
-	}
-	if err := w.Flush(); err != nil {
-		return info, nil, err
+		return "", err
 	}
 	var proof wire.ProofAnswer
-	if err := hear(&proof); err != nil {
-		return info, nil, err
+	if err := e.exchange(&wire.MessageRequest{Request: wire.Request{Cmd: wire.CmdProof}, Message: final}, &proof); err != nil {
+		return "", err
 	}
 	if err := exchange.Verify(proof.Message); err != nil {
-		return info, nil, err
+		return "", err
 	}
-	return Info{Server: greeting.Server, User: proof.User, Rights: proof.Rights, Boot: proof.Boot, Session: proof.Session},
-		exchange.Secret(), nil
+	secret, err := hex.DecodeString(proof.Secret)
+	if err != nil || len(secret) != 32 {
+		return "", &wire.ProtocolError{Msg: "the server sent no secret of the session"}
+	}
+	e.state.Lock()
+	defer e.state.Unlock()
+	e.secret = exchange.Secret()
+	e.ticket = ticket{session: proof.Session, secret: secret, boot: proof.Boot}
+	e.info = Info{Server: e.server, User: proof.User, Rights: proof.Rights, Boot: proof.Boot, Session: proof.Session}
+	return proof.Boot, nil
 }
 
 func say(w *wire.Conn, req wire.Requester) error {
@@ -391,16 +481,29 @@ func hear(w *wire.Conn, ans wire.Answerer) error {
 // Close ends the session. It may be called at any time; commands under way fail.
 func (c *Client) Close() error {
 	c.mu.Lock()
-	k := c.conn
-	c.conn, c.closed = nil, true
+	k, extra := c.conn, c.extra
+	c.conn, c.extra, c.closed = nil, nil, true
 	c.mu.Unlock()
 	if k != nil {
 		k.end(&lostError{net.ErrClosed})
 	}
+	for _, e := range extra {
+		e.Close()
+	}
 	return nil
 }
 
-// Logout says good-bye and closes.
+// helpers returns n further connections of the session for a transfer, made when they are used and kept for the next one.
+func (c *Client) helpers(n int) []*Client {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.extra) < n && !c.closed {
+		c.extra = append(c.extra, c.Sibling())
+	}
+	return c.extra[:min(n, len(c.extra))]
+}
+
+// Logout ends the session, whose other connections the server closes, and closes.
 func (c *Client) Logout(ctx context.Context) error {
 	c.mu.Lock()
 	k := c.conn

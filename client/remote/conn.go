@@ -17,6 +17,7 @@ type conn struct {
 	link    *wire.Link
 	bufs    *wire.Buffers
 	silence time.Duration
+	boot    string // of the server
 
 	wmu sync.Mutex // sending
 
@@ -71,8 +72,8 @@ func IsLost(err error) bool {
 var errSilent = errors.New("no answer")
 
 // newConn takes over a logged-in connection.
-func newConn(w *wire.Conn, silence time.Duration, bufs *wire.Buffers) *conn {
-	c := &conn{wire: w, link: w.Link(), bufs: bufs, silence: silence, ended: make(chan struct{}), alive: time.Now()}
+func newConn(w *wire.Conn, boot string, silence time.Duration, bufs *wire.Buffers) *conn {
+	c := &conn{wire: w, link: w.Link(), bufs: bufs, silence: silence, boot: boot, ended: make(chan struct{}), alive: time.Now()}
 	if silence > 0 {
 		c.watch = time.AfterFunc(silence/4, c.look)
 	}

@@ -166,7 +166,7 @@ func (p *pipe) attempt(ctx context.Context) error {
 	defer unhook()
 	p.sent, p.cost, p.quit, p.idle, p.err = 0, 0, false, false, nil
 	quit := make(chan struct{})
-	go p.send(k, p.client.Info().Boot, quit)
+	go p.send(k, quit)
 	for err == nil {
 		op := p.oldest()
 		if op == nil {
@@ -189,7 +189,7 @@ func (p *pipe) attempt(ctx context.Context) error {
 }
 
 // send sends what is in the queue and what comes out of ops.
-func (p *pipe) send(k *conn, boot string, quit <-chan struct{}) {
+func (p *pipe) send(k *conn, quit <-chan struct{}) {
 	var err error
 	for err == nil {
 		var op *Op
@@ -203,7 +203,7 @@ func (p *pipe) send(k *conn, boot string, quit <-chan struct{}) {
 			op.ident.Boot = op.boot
 		}
 		if op.boot == "" {
-			op.boot = boot
+			op.boot = k.boot
 		}
 		var call *call
 		if call, err = k.send(op.req, op.body); err == nil {

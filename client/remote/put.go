@@ -94,7 +94,6 @@ func (c *Client) putSmall(ctx context.Context, path string, src Source, o PutOpt
 		if err != nil {
 			return Result{}, err
 		}
-		boot := c.Info().Boot
 		var a wire.PutAnswer
 		_, err = k.ask(ctx, r, b, &a)
 		if ctx.Err() != nil {
@@ -102,7 +101,7 @@ func (c *Client) putSmall(ctx context.Context, path string, src Source, o PutOpt
 		}
 		if IsLost(err) && try < maxRepeats {
 			if r.Boot == "" {
-				r.Boot = boot
+				r.Boot = k.boot
 			}
 			continue
 		}

@@ -209,7 +209,12 @@ func (h *Home) place(m *member, dests map[string]*dest, sync bool) error {
 		return storage.ErrConflict
 	}
 	if err := h.rename(m.from, m.base, d.fd, base, flags); err != nil {
-		return fail("publish", err)
+		err = fail("publish", err)
+		if unix.Fstatat(m.from, m.base, &st, unix.AT_SYMLINK_NOFOLLOW) == unix.ENOENT {
+			// Done all the same, as network file systems can: nobody may write to what is published now.
+			return m.u.s.lose(err)
+		}
+		return err
 	}
 	m.dest = d
 	return nil

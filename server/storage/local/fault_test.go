@@ -32,6 +32,7 @@ type tap struct {
 type fault struct {
 	err   error
 	short bool // a write that does half
+	late  bool // err comes after the operation was done
 }
 
 func (p *tap) next(op string) fault {
@@ -61,10 +62,14 @@ func (p *tap) seen() []string {
 func (p *tap) ops() Ops {
 	real := RealOps()
 	do := func(op string, f func() error) error {
-		if x := p.next(op); x.err != nil {
+		x := p.next(op)
+		if x.err != nil && !x.late {
 			return x.err
 		}
-		return f()
+		if err := f(); err != nil {
+			return err
+		}
+		return x.err
 	}
 	return Ops{
 		Open: func(dir int, name string, flags int, mode uint32) (int, error) {
@@ -331,6 +336,7 @@ func faultModes() []faultMode {
 		{"EIO", func(k, at int) fault { return fault{err: when(k == at, unix.EIO)} }, unix.EIO},
 		{"ENOSPC", func(k, at int) fault { return fault{err: when(k == at, unix.ENOSPC)} }, storage.ErrNoSpace},
 		{"EDQUOT", func(k, at int) fault { return fault{err: when(k == at, unix.EDQUOT)} }, storage.ErrNoSpace},
+		{"EIO after it was done", func(k, at int) fault { return fault{err: when(k == at, unix.EIO), late: true} }, unix.EIO},
 		{"EIO from then on", func(k, at int) fault { return fault{err: when(k >= at, unix.EIO)} }, unix.EIO},
 		{"EINTR", func(k, at int) fault { return fault{err: when(k == at, unix.EINTR)} }, nil},
 		{"short write", func(k, at int) fault { return fault{short: k == at} }, nil},
