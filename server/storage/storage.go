@@ -111,7 +111,8 @@ type Storage interface {
 	// Rename moves a file or directory in one step. With replace a file at the target is replaced, without it is
 	// fs.ErrExist; a directory at the target is always fs.ErrExist, a directory into itself ErrBadPath.
 	Rename(ctx context.Context, from, to string, replace bool) error
-	// SetMeta changes a file's or directory's mode or time; may be ErrUnsupported.
+	// SetMeta changes a file's or directory's mode or time; may be ErrUnsupported. With a zero Meta it only makes sure that
+	// what the name shows is durable, which is unknown of what was committed without sync, or by a Commit that failed.
 	SetMeta(ctx context.Context, name string, m Meta) error
 	// Usage tells how full the medium is.
 	Usage(ctx context.Context) (Usage, error)

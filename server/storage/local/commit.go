@@ -212,6 +212,7 @@ func (h *Home) place(m *member, dests map[string]*dest, sync bool) error {
 		err = fail("publish", err)
 		if unix.Fstatat(m.from, m.base, &st, unix.AT_SYMLINK_NOFOLLOW) == unix.ENOENT {
 			// Done all the same, as network file systems can: nobody may write to what is published now.
+			h.loose = true
 			return m.u.s.lose(err)
 		}
 		return err
