@@ -177,7 +177,9 @@ func (p *File) Commit(length int64, mtime time.Time, mode fs.FileMode, replace b
 	}
 	if err := p.ops.Sync(p.f); err != nil {
 		// What the kernel still shows of this file may never reach the disk: it must not be trusted by the next try.
-		p.ops.Remove(p.part)
+		if p.ops.Remove(p.part) != nil {
+			p.ops.Truncate(p.f, 0)
+		}
 		return err
 	}
 	if replace {
