@@ -537,6 +537,25 @@ func (c *Client) use(ctx context.Context) (*conn, error) {
 	return c.reconnect(ctx, cause)
 }
 
+// once is use without patience: one try at most.
+func (c *Client) once(ctx context.Context) (*conn, error) {
+	c.mu.Lock()
+	k, closed := c.conn, c.closed
+	c.mu.Unlock()
+	if closed {
+		return nil, net.ErrClosed
+	}
+	if k != nil && k.reason() == nil {
+		return k, nil
+	}
+	if err := c.connect(ctx, ""); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.conn, nil
+}
+
 // reconnect tries until it is in again, the time is over, or there is no point.
 func (c *Client) reconnect(ctx context.Context, cause error) (*conn, error) {
 	begin := time.Now()
