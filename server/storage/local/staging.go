@@ -622,6 +622,9 @@ func (s *staging) lose(cause error) error {
 	lost := fmt.Errorf("%w: %w", storage.ErrLost, cause)
 	if err := s.erase(); err != nil {
 		s.h.log.Warn("lost upload stays until the next start", "id", s.id, "error", err)
+		if s.fd >= 0 { // then at least nothing of it is taken up again
+			s.h.ops.Truncate(s.fd, 0)
+		}
 	}
 	s.finish(lost)
 	return lost

@@ -237,6 +237,26 @@ func TestSyncFailedOnce(t *testing.T) {
 	}
 }
 
+// A staging whose sync failed and that cannot be removed is emptied, so that a later start finds nothing to trust.
+func TestLostAndStuck(t *testing.T) {
+	dir, p := t.TempDir(), &tap{}
+	h := open(t, dir, Options{Ops: p.ops()})
+	u, err := h.Upload(bg, storage.Spec{Path: "/f", Length: int64(len(newText))})
+	must(t, err)
+	must(t, u.Put(bg, 0, newText))
+	p.watch(func(k int, op string) fault { return fault{err: when(op == "sync" || op == "unlink", unix.EIO)} })
+	if err := h.Commit(bg, true, u)[0].Err; !errors.Is(err, storage.ErrLost) {
+		t.Errorf("commit: %v", err)
+	}
+	h.Close()
+	h = open(t, dir, Options{})
+	again, err := h.Upload(bg, storage.Spec{ID: u.Spec().ID, Path: "/f", Length: int64(len(newText))})
+	must(t, err)
+	if have := again.Have(8); len(have) != 0 {
+		t.Errorf("the next start trusts %v", have)
+	}
+}
+
 // What the engine changes about one name at the same time ends as if one change had come after the other.
 func TestRaces(t *testing.T) {
 	const rounds = 200
