@@ -55,6 +55,7 @@ type request struct {
 	lent   *[]byte // the pooled buffer behind body, if it is one
 	path   string  // what it was about, for the log
 	code   wire.Code
+	quiet  bool // one of many about the same
 }
 
 // answer is a message to be sent.
@@ -291,7 +292,7 @@ func (c *conn) handle(r *request) {
 	}
 	c.srv.bufs.PutBody(r.lent)
 	level := slog.LevelInfo
-	if e.quiet {
+	if e.quiet || r.quiet {
 		level = slog.LevelDebug
 	}
 	if err != nil {

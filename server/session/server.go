@@ -42,6 +42,7 @@ type Timing struct {
 	Beat      time.Duration // a request that takes longer sends a sign of life this often (10 s)
 	Drain     time.Duration // how long Shutdown lets running requests finish (8 s)
 	Keep      time.Duration // unfinished uploads are dropped when untouched for so long (7 days)
+	Linger    time.Duration // how long a session without connections can be joined (5 min)
 }
 
 func (t *Timing) fill() {
@@ -50,7 +51,7 @@ func (t *Timing) fill() {
 		def time.Duration
 	}{
 		{&t.Handshake, 10 * time.Second}, {&t.Login, 30 * time.Second}, {&t.Stall, 60 * time.Second}, {&t.Beat, 10 * time.Second},
-		{&t.Drain, 8 * time.Second}, {&t.Keep, 7 * 24 * time.Hour},
+		{&t.Drain, 8 * time.Second}, {&t.Keep, 7 * 24 * time.Hour}, {&t.Linger, 5 * time.Minute},
 	} {
 		if *d.v == 0 {
 			*d.v = d.def

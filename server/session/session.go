@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	maxAttached  = 16 // connections of a session
-	maxLingering = 64 // sessions of an account without a connection
-	linger       = 5 * time.Minute
+	maxAttached  = 16              // connections of a session
+	maxLingering = 64              // sessions of an account without a connection
+	maybeDead    = 5 * time.Second // after so long a silence
 )
 
 // session is a user who is logged in: what the connections that came in by one login share.
@@ -59,7 +59,7 @@ func (s *Server) attach(c *conn, id, proof string, bind login.Binding) error {
 	if a, ok := s.Accounts.Current().Lookup(ses.user); !ok || s.revoked(ses, a) != nil {
 		return refusal(wire.AuthFailed, "authentication failed")
 	}
-	if len(ses.conns) >= maxAttached {
+	if len(ses.conns) >= maxAttached && !ses.evict() {
 		return refusal(wire.TooMany, "the session has as many connections as it may")
 	}
 	if ses.over != nil {
@@ -70,6 +70,24 @@ func (s *Server) attach(c *conn, id, proof string, bind login.Binding) error {
 	ses.conns[c] = struct{}{}
 	c.ses = ses
 	return nil
+}
+
+// evict ends the connection of the session that has been silent for longest, if it may be dead: the client knows first that a
+// line is gone, and whoever comes in its place must find room. Server.mu is held.
+func (ses *session) evict() bool {
+	var dead *conn
+	since := time.Now().Add(-maybeDead)
+	for c := range ses.conns {
+		if last := c.link.LastRead(); last.Before(since) {
+			dead, since = c, last
+		}
+	}
+	if dead == nil {
+		return false
+	}
+	delete(ses.conns, dead)
+	dead.abort(nil)
+	return true
 }
 
 // leave takes a connection that ended out of its session. The last one closes the session's uploads, which stay resumable.
@@ -83,7 +101,7 @@ func (s *Server) leave(c *conn) {
 			s.forget(ses)
 		} else {
 			ses.home.lingering++
-			ses.over = time.AfterFunc(linger, func() {
+			ses.over = time.AfterFunc(s.Timing.Linger, func() {
 				s.mu.Lock()
 				defer s.mu.Unlock()
 				if ses.over != nil {

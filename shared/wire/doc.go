@@ -281,7 +281,8 @@ of one that was lost. Uploads belong to the session, so any of its connections m
 	session   string   id of the session
 	proof     string   64 hexadecimal digits: HMAC-SHA-256, under the secret, of the text "ferry attach" + data (see login)
 
-The answer has no fields. A session has at most 16 connections. Its secret is good for 5 minutes after its last
+The answer has no fields. A session has at most 16 connections; for one more the server closes one that has been silent
+for 5 s, if there is one. Its secret is good for 5 minutes after its last
 connection has ended; a logout, another password, the removal or the locking of the account, and a restart of the server
 end it at once. Then the client logs in.
 
