@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -18,17 +19,22 @@ import (
 
 // tap counts the operations of a partial and lets fault say what becomes of each.
 type tap struct {
+	mu    sync.Mutex // a group syncs side by side
 	log   []string
 	files []*os.File // that were opened
 	fault func(k int, op string) error
 }
 
 func (p *tap) do(op string, f func() error) error {
+	p.mu.Lock()
 	p.log = append(p.log, op)
+	var err error
 	if p.fault != nil {
-		if err := p.fault(len(p.log), op); err != nil {
-			return err
-		}
+		err = p.fault(len(p.log), op)
+	}
+	p.mu.Unlock()
+	if err != nil {
+		return err
 	}
 	return f()
 }
