@@ -17,6 +17,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"ferry/shared/login"
 	"ferry/shared/wire"
 )
@@ -26,8 +28,12 @@ type Options struct {
 	Address string // host:port, [ip]:port or unix:PATH
 	Plain   bool   // no TLS; always so for unix:PATH
 	User    string
-	// Password is called at most once, before the server is contacted.
+	// Password is called at most once, before the server is contacted; with Keys only if none of them is accepted.
 	Password func(ctx context.Context) (string, error)
+	// Keys are what to log in with before a password is asked for. They are shown to a server only whose key is known.
+	Keys []ssh.Signer
+	// Eager lets the first command travel with the login, if there is one key: a refusal is told by that command.
+	Eager bool
 
 	Known       KnownHosts
 	Fingerprint string // accept this key only
@@ -69,6 +75,7 @@ type member struct {
 	pinned string // fingerprint of the server logged in to
 	info   Info
 	trip   time.Duration // shortest time that an answer took; 0: not known
+	signer ssh.Signer    // the key that was accepted
 }
 
 // ticket is what lets a further connection join a session.
@@ -121,11 +128,17 @@ func Login(ctx context.Context, o Options) (*Client, error) {
 	if strings.HasPrefix(o.Address, "unix:") {
 		o.Plain = true
 	}
+	c := &Client{member: &member{opts: o, bufs: &wire.Buffers{}}}
+	if err := c.byKey(ctx); !errors.Is(err, ErrAuth) {
+		if err != nil {
+			return nil, err
+		}
+		return c, nil
+	}
 	password, err := o.Password(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{member: &member{opts: o, bufs: &wire.Buffers{}}}
 	for {
 		err := c.connect(ctx, password)
 		var ask *TrustError
@@ -149,8 +162,14 @@ func Login(ctx context.Context, o Options) (*Client, error) {
 	}
 }
 
-// Info returns what the server said at the last login.
-func (c *member) Info() Info {
+// Info returns what the server said at the last login; after one by key it waits for that.
+func (c *Client) Info() Info {
+	c.mu.Lock()
+	k := c.conn
+	c.mu.Unlock()
+	if k != nil {
+		k.welcome()
+	}
 	c.state.Lock()
 	defer c.state.Unlock()
 	return c.info
@@ -232,6 +251,7 @@ func (c *member) shake(ctx context.Context, nc net.Conn, password string) (*conn
 	link := wire.NewLink(nc, 2*c.opts.Silence, c.bufs)
 	stream := net.Conn(link)
 	var bind login.Binding
+	var keyBind []byte
 	var shown string
 	if !c.opts.Plain {
 		t := tls.Client(link, &tls.Config{
@@ -242,7 +262,10 @@ func (c *member) shake(ctx context.Context, nc net.Conn, password string) (*conn
 				return c.trust(shown)
 			},
 		})
-		if err := t.HandshakeContext(ctx); err != nil {
+		begin := time.Now()
+		err := t.HandshakeContext(ctx)
+		c.took(time.Since(begin))
+		if err != nil {
 			var te *TrustError
 			if errors.As(err, &te) {
 				return nil, te
@@ -253,14 +276,23 @@ func (c *member) shake(ctx context.Context, nc net.Conn, password string) (*conn
 			}
 			return nil, &UnreachableError{Addr: c.opts.Address, Err: fmt.Errorf("TLS: %w", dialReason(err))}
 		}
-		var err error
 		if bind, err = login.TLSBinding(t.ConnectionState()); err != nil {
+			return nil, err
+		}
+		if keyBind, err = login.KeyBinding(t.ConnectionState()); err != nil {
 			return nil, err
 		}
 		stream = t
 	}
 	w := wire.NewConn(stream, link)
-	boot, err := c.authenticate(w, password, bind)
+	if c.signer != nil && c.pass().secret == nil {
+		c.state.Lock()
+		c.pinned = shown
+		c.state.Unlock()
+		link.SetLimit(time.Time{})
+		return c.present(w, keyBind)
+	}
+	boot, err := c.authenticate(w, password, bind, keyBind)
 	if err != nil {
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || isNet(err) {
 			return nil, &UnreachableError{Addr: c.opts.Address, Err: fmt.Errorf("during login: %w", dialReason(&lostError{err}))}
@@ -270,7 +302,7 @@ func (c *member) shake(ctx context.Context, nc net.Conn, password string) (*conn
 	link.SetLimit(time.Time{})
 	if shown != "" {
 		// Now that the server has proved that it knows the account, its key is worth remembering.
-		if c.opts.Fingerprint == "" {
+		if c.opts.Fingerprint == "" && c.signer == nil {
 			if err := c.opts.Known.Pin(c.opts.Address, shown); err != nil {
 				c.opts.Notice("the server's key could not be remembered: " + err.Error())
 			}
@@ -293,6 +325,7 @@ func isNet(err error) bool {
 func (c *member) trust(shown string) error {
 	c.state.Lock()
 	want, file := c.pinned, ""
+	key := c.signer != nil
 	c.state.Unlock()
 	if want == "" {
 		want = c.opts.Fingerprint
@@ -304,7 +337,7 @@ func (c *member) trust(shown string) error {
 		}
 		want, file = known, c.opts.Known.Path
 	}
-	if want == "" && c.opts.TrustFirst || want != "" && sameFingerprint(want, shown) {
+	if want == "" && c.opts.TrustFirst && !key || want != "" && sameFingerprint(want, shown) {
 		return nil
 	}
 	return &TrustError{Addr: c.opts.Address, Got: shown, Want: want, File: file}
@@ -315,12 +348,13 @@ type entrance struct {
 	*member
 	w      *wire.Conn
 	bind   login.Binding
+	key    []byte // binds a login by public key
 	server string // what it says it is, once it has answered hello
 }
 
 // authenticate brings a connection into the session, or with a login into a new one, and returns the boot of the server.
-func (c *member) authenticate(w *wire.Conn, password string, bind login.Binding) (boot string, err error) {
-	e := &entrance{member: c, w: w, bind: bind}
+func (c *member) authenticate(w *wire.Conn, password string, bind login.Binding, key []byte) (boot string, err error) {
+	e := &entrance{member: c, w: w, bind: bind, key: key}
 	tried := c.pass()
 	if tried.secret != nil {
 		if err := e.attach(tried); !errors.Is(err, ErrAuth) {
@@ -397,13 +431,18 @@ func (e *entrance) exchange(req wire.Requester, ans wire.Answerer) error {
 	e.w.Link().SetLimit(begin.Add(e.opts.Silence))
 	err := hear(e.w, ans)
 	if _, hello := ans.(*wire.HelloAnswer); err == nil && (req != nil || hello) { // else it may have waited for us
-		e.state.Lock()
-		if trip := time.Since(begin); e.trip == 0 || trip < e.trip {
-			e.trip = trip
-		}
-		e.state.Unlock()
+		e.took(time.Since(begin))
 	}
 	return err
+}
+
+// took is told how long an answer took.
+func (c *member) took(trip time.Duration) {
+	c.state.Lock()
+	defer c.state.Unlock()
+	if c.trip == 0 || trip < c.trip {
+		c.trip = trip
+	}
 }
 
 func (e *entrance) attach(t ticket) error {
@@ -414,6 +453,9 @@ func (e *entrance) attach(t ticket) error {
 
 // login logs in, with the secret of an earlier login if there was one, and makes what comes of it the session.
 func (e *entrance) login(password string) (boot string, err error) {
+	if e.signer != nil {
+		return e.sign()
+	}
 	var exchange *login.Client
 	var challenge wire.LoginAnswer
 	err = e.open(func() wire.Requester {
@@ -437,16 +479,23 @@ func (e *entrance) login(password string) (boot string, err error) {
 	if err := exchange.Verify(proof.Message); err != nil {
 		return "", err
 	}
+	e.state.Lock()
+	e.secret = exchange.Secret()
+	e.state.Unlock()
+	return proof.Boot, e.joined(e.server, &proof)
+}
+
+// joined takes in what the server says of the session that a login began.
+func (c *member) joined(server string, proof *wire.ProofAnswer) error {
 	secret, err := hex.DecodeString(proof.Secret)
 	if err != nil || len(secret) != 32 {
-		return "", &wire.ProtocolError{Msg: "the server sent no secret of the session"}
+		return &wire.ProtocolError{Msg: "the server sent no secret of the session"}
 	}
-	e.state.Lock()
-	defer e.state.Unlock()
-	e.secret = exchange.Secret()
-	e.ticket = ticket{session: proof.Session, secret: secret, boot: proof.Boot}
-	e.info = Info{Server: e.server, User: proof.User, Rights: proof.Rights, Boot: proof.Boot, Session: proof.Session}
-	return proof.Boot, nil
+	c.state.Lock()
+	defer c.state.Unlock()
+	c.ticket = ticket{session: proof.Session, secret: secret, boot: proof.Boot}
+	c.info = Info{Server: server, User: proof.User, Rights: proof.Rights, Boot: proof.Boot, Session: proof.Session}
+	return nil
 }
 
 func say(w *wire.Conn, req wire.Requester) error {
@@ -462,6 +511,11 @@ func hear(w *wire.Conn, ans wire.Answerer) error {
 	if err != nil {
 		return err
 	}
+	return accept(header, ans)
+}
+
+// accept decodes an answer of the login.
+func accept(header []byte, ans wire.Answerer) error {
 	if err := wire.DecodeAnswer(header, ans); err != nil {
 		return err
 	}
@@ -503,15 +557,16 @@ func (c *Client) helpers(n int) []*Client {
 	return c.extra[:min(n, len(c.extra))]
 }
 
-// Logout ends the session, whose other connections the server closes, and closes.
-func (c *Client) Logout(ctx context.Context) error {
+// Logout ends the session, whose other connections the server closes, and closes. It does not wait for an answer: there is
+// nothing that could be done about one.
+func (c *Client) Logout() error {
 	c.mu.Lock()
 	k := c.conn
 	c.mu.Unlock()
 	if k != nil && k.reason() == nil {
-		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-		defer cancel()
-		k.ask(ctx, &wire.EmptyRequest{Request: wire.Request{Cmd: wire.CmdLogout}}, nil, &wire.EmptyAnswer{})
+		if _, err := k.send(&wire.EmptyRequest{Request: wire.Request{Cmd: wire.CmdLogout}}, nil); err == nil {
+			k.flush()
+		}
 	}
 	return c.Close()
 }

@@ -30,7 +30,7 @@ func (c *Client) ask(ctx context.Context, req wire.Requester, ident *wire.Ident,
 			return err
 		}
 		if ident != nil && ident.Boot == "" { // of the server that first got it, however often it is repeated
-			ident.Boot = k.boot
+			ident.Boot = k.firstBoot()
 		}
 	}
 }

@@ -23,7 +23,7 @@ type Op struct {
 	cost  int64 // bytes of the body, sent or awaited
 	ans   func() wire.Answerer
 	done  func(ans wire.Answerer, body []byte, err error)
-	boot  string // of the server that it was first sent to
+	first *conn // that it was sent over
 	call  *call
 }
 
@@ -199,11 +199,11 @@ func (p *pipe) send(k *conn, quit <-chan struct{}) {
 			}
 			break
 		}
-		if op.ident != nil && op.boot != "" {
-			op.ident.Boot = op.boot
-		}
-		if op.boot == "" {
-			op.boot = k.boot
+		switch {
+		case op.first == nil:
+			op.first = k
+		case op.ident != nil && op.ident.Boot == "":
+			op.ident.Boot = op.first.firstBoot()
 		}
 		var call *call
 		if call, err = k.send(op.req, op.body); err == nil {

@@ -102,7 +102,7 @@ func (c *Client) putSmall(ctx context.Context, path string, src Source, o PutOpt
 		}
 		if IsLost(err) && try < maxRepeats {
 			if r.Boot == "" {
-				r.Boot = k.boot
+				r.Boot = k.firstBoot()
 			}
 			continue
 		}

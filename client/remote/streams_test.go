@@ -155,7 +155,7 @@ func TestSiblings(t *testing.T) {
 	if n := r.Session().Sessions(); n != 1 {
 		t.Errorf("%d sessions, want 1", n)
 	}
-	if err := c.Logout(t.Context()); err != nil {
+	if err := c.Logout(); err != nil {
 		t.Fatal(err)
 	}
 	// The session is over: the sibling finds another way in, without a question.

@@ -419,7 +419,7 @@ func (s *Shell) track(name string, o *transfer.Options) (done func() time.Durati
 // Close ends the session.
 func (s *Shell) Close() {
 	if s.client != nil {
-		s.client.Logout(context.Background())
+		s.client.Logout()
 		s.client = nil
 	}
 }

@@ -62,8 +62,9 @@ type Account struct {
 	HasAuth bool         // false if there is no record, or one of an unknown scheme: no password logs in
 	Home    string       // slash path relative to DIR/homes, clean, disjoint from every other home
 	Rights  Rights
-	Locked  string // the reason, "" if the account is not locked
-	Line    int    // where the table begins, from 1
+	Keys    []PublicKey // that it may log in with
+	Locked  string      // the reason, "" if the account is not locked
+	Line    int         // where the table begins, from 1
 }
 
 // Set is the content of one valid users.toml. It never changes.

@@ -149,7 +149,7 @@ func TestEditRefused(t *testing.T) {
 		{"unknown key", "[users.a]\n", set("a", "hone", "x"), `unknown key "hone"`, ""},
 		{"newline in a reason", "[users.a]\n", set("a", "locked", "x\n[users.b]"), "locked: holds a control character", `in the file it looks like: locked = "left in May"`},
 		{"nested homes", "[users.a]\n[users.b]\n", set("b", "home", "a/b"), `b: home "a/b" lies inside the home of a (line 1)`, "give each account a home of its own"},
-		{"broken file", "[users.a]\nhome = 'x'\nlockd = 1\n", set("a", "home", "y"), `PATH:3: a: unknown key "lockd"`, "known keys: auth, home, rights, locked"},
+		{"broken file", "[users.a]\nhome = 'x'\nlockd = 1\n", set("a", "home", "y"), `PATH:3: a: unknown key "lockd"`, "known keys: auth, keys, home, rights, locked"},
 		{"inline account", "[users.a]\n[users]\nb = { home = 'x' }\n", set("b", "home", "y"), "the account is not written as a [users.b] table", "edit line 3 of PATH by hand"},
 		{"inline account deleted", "# x\nusers.b = { home = 'x' }\n", del("b"), "the account is not written as a [users.b] table", "edit line 2 of PATH by hand"},
 		{"dotted account", "users.b.home = 'x'\n", set("b", "locked", "y"), "the account is not written as a [users.b] table", "edit line 1 of PATH by hand"},

@@ -35,6 +35,13 @@ func Keys() []Key {
 			option:  text,
 		},
 		{
+			Name:    "keys",
+			Usage:   "public keys, separated by commas",
+			example: `keys = ["ssh-ed25519 AAAA... alice@laptop"]`,
+			set:     setKeys,
+			option:  keysOption,
+		},
+		{
 			Name:    "home",
 			Usage:   "home directory, relative to DIR/homes (default NAME)",
 			Show:    func(a *Account) any { return a.Home },

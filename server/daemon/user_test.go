@@ -197,8 +197,8 @@ func TestUserErrors(t *testing.T) {
 		{"del alice --purge --users DIR/users.toml", 2, "user del: alice: --purge needs the data directory", "give --data DIR"},
 		{"show \x1b[2J --data DIR", 6, `user show: "\x1b[2J": no such user`, "ferryd user list --users DIR/users.toml shows the names"},
 		{"check --users DIR/none.toml", 1, "user check: DIR/none.toml: no such file or directory", ""},
-		{"check --users DIR/bad.toml", 7, `user check: DIR/bad.toml:2: a: unknown key "lockd"`, "known keys: auth, home, rights, locked"},
-		{"add c --users DIR/bad.toml --generate", 7, `user add: c: DIR/bad.toml:2: a: unknown key "lockd"`, "known keys: auth, home, rights, locked"},
+		{"check --users DIR/bad.toml", 7, `user check: DIR/bad.toml:2: a: unknown key "lockd"`, "known keys: auth, keys, home, rights, locked"},
+		{"add c --users DIR/bad.toml --generate", 7, `user add: c: DIR/bad.toml:2: a: unknown key "lockd"`, "known keys: auth, keys, home, rights, locked"},
 		{"list --users DIR/open.toml", 7, "user list: DIR/open.toml: is open to others (mode 0666)", "type: chmod 600 DIR/open.toml"},
 	} {
 		out, _, err := ferryd("", strings.Fields(strings.ReplaceAll(tt.args, "DIR", dir))...)

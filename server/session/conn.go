@@ -26,6 +26,7 @@ type conn struct {
 	link *wire.Link
 	nc   net.Conn
 	bind login.Binding
+	key  []byte // binds logins by public key; nil without TLS
 	log  *slog.Logger
 	ctx  context.Context
 	stop context.CancelFunc
@@ -101,6 +102,9 @@ func (s *Server) serve(nc net.Conn, encrypted bool) {
 		cancel()
 		if err == nil {
 			c.bind, err = login.TLSBinding(t.ConnectionState())
+		}
+		if err == nil {
+			c.key, err = login.KeyBinding(t.ConnectionState())
 		}
 		if err != nil {
 			log.Info("connection ended before login", "reason", "TLS handshake failed", "err", err)

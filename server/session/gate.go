@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 
+	"ferry/server/account"
 	"ferry/shared/login"
 	"ferry/shared/wire"
 )
@@ -80,6 +81,11 @@ func (g *gate) answer(cmd string, header []byte) error {
 		var r wire.HelloRequest
 		if err = wire.DecodeRequest(header, &r); err == nil {
 			return g.hello(&r)
+		}
+	case wire.CmdKey:
+		var r wire.KeyRequest
+		if err = wire.DecodeRequest(header, &r); err == nil {
+			return g.byKey(&r)
 		}
 	case wire.CmdAttach:
 		var r wire.AttachRequest
@@ -191,20 +197,49 @@ func (g *gate) proof(message string) error {
 	if !ok || !a.HasAuth || a.Auth.String() != g.record.String() { // changed while the proof was on its way
 		return g.refused("the account changed during the login")
 	}
+	return g.enter(a, final, nil)
+}
+
+// byKey lets somebody in who has one of the account's private keys.
+func (g *gate) byKey(r *wire.KeyRequest) error {
+	switch {
+	case !g.greeted:
+		return g.rude()
+	case g.key == nil:
+		return g.no(wire.Unsupported, "key: not on a plain connection")
+	case g.tries == maxTries:
+		g.no(wire.AuthFailed, "authentication failed")
+		return errTries
+	}
+	g.exchange = nil
+	key, err := login.VerifyKey(r.Key, r.Signature, r.User, g.conn.key)
+	a, ok := g.srv.Accounts.Current().Lookup(r.User)
+	if err == nil && ok {
+		_, ok = a.PublicKey(key)
+	}
+	if err != nil || !ok {
+		return g.refused("not a key of the account")
+	}
+	return g.enter(a, "", key)
+}
+
+// enter lets an account in that has proved to be it, and begins its session. key is the public key that did it, nil for the
+// password.
+func (g *gate) enter(a *account.Account, final string, key []byte) error {
 	if a.Locked != "" {
-		g.log.Warn("login refused", "user", user, "reason", "locked")
+		g.log.Warn("login refused", "user", a.Name, "reason", "locked")
 		g.no(wire.Denied, "the account is locked: %s", a.Locked)
 		return errors.New("account locked")
 	}
 	home, err := g.srv.openHome(a)
 	if err != nil {
-		g.log.Error("cannot open home", "user", user, "err", err)
+		g.log.Error("cannot open home", "user", a.Name, "err", err)
 		g.no(wire.Denied, "the home directory is missing or unusable: tell the administrator")
 		return errors.New("home unusable")
 	}
-	ses := g.srv.begin(g.conn, a, home)
+	ses := g.srv.begin(g.conn, a, key, home)
 	g.home = home
-	return g.say(&wire.ProofAnswer{Message: final, Session: ses.id, Secret: hex.EncodeToString(ses.secret[:]), Boot: g.srv.boot, User: user,
+	return g.say(&wire.ProofAnswer{Message: final, Session: ses.id, Secret: hex.EncodeToString(ses.secret[:]), Boot: g.srv.boot, User: a.Name,
 		Rights: a.Rights.Names(), Features: []string{"nosync"}})
 }
 

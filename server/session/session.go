@@ -22,6 +22,7 @@ type session struct {
 	id     string
 	user   string
 	auth   string // the record that was proved
+	key    []byte // or the public key
 	secret [32]byte
 	home   *home
 
@@ -33,8 +34,8 @@ type session struct {
 }
 
 // begin makes a session with its first connection.
-func (s *Server) begin(c *conn, a *account.Account, h *home) *session {
-	ses := &session{id: newID(), user: a.Name, auth: a.Auth.String(), home: h, conns: map[*conn]struct{}{c: {}}}
+func (s *Server) begin(c *conn, a *account.Account, key []byte, h *home) *session {
+	ses := &session{id: newID(), user: a.Name, auth: a.Auth.String(), key: key, home: h, conns: map[*conn]struct{}{c: {}}}
 	rand.Read(ses.secret[:])
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -148,8 +149,12 @@ func (s *Server) revoked(ses *session, a *account.Account) *wire.Error {
 		return &wire.Error{Code: wire.Denied, Message: "the account was removed"}
 	case a.Locked != "":
 		return &wire.Error{Code: wire.Denied, Message: "the account was locked: " + a.Locked}
-	case a.Auth.String() != ses.auth:
+	case ses.key == nil && a.Auth.String() != ses.auth:
 		return &wire.Error{Code: wire.Denied, Message: "the password was changed: log in again"}
+	case ses.key != nil:
+		if _, ok := a.PublicKey(ses.key); !ok {
+			return &wire.Error{Code: wire.Denied, Message: "the key was removed from the account"}
+		}
 	}
 	return nil
 }

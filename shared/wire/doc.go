@@ -95,7 +95,7 @@ server closes
   - when TLS is not up after 10 s, or nobody is logged in after 30 s, counted from accept
   - when a message, or the taking of answers, stops for 60 s. Between messages a client may be silent for as long as it
     likes; TCP keep-alive finds those that are gone
-  - after a hello with another version, after the third failed login or attach, and after logout
+  - after a hello with another version, after the third failed login, key or attach, and after logout
   - when the account is removed, locked or gets another password, with denied
   - when it is stopped: what was read is carried out and answered first
 
@@ -177,7 +177,7 @@ without id as it likes.
 
 # hello
 
-The first request of a connection. Before it, login, proof and attach are answered with the error version.
+The first request of a connection. Before it, login, proof, key and attach are answered with the error version.
 
 	version   integer   1
 	client    string    optional: name and version of the program, at most 64 bytes
@@ -193,7 +193,7 @@ A server that does not speak the version answers with the error version, whose m
 version, bad_request (said twice, no nonce on a plain connection). Before login every other command is answered with
 login_required, or with unknown_command.
 
-With TLS, hello and login, or hello and attach, may be sent together. On a plain connection both need the server's nonce.
+With TLS, hello and login, key or attach may be sent together. On a plain connection both need the server's nonce.
 
 # login
 
@@ -272,6 +272,28 @@ The client MUST check SIGNATURE before it believes anything of this, and SHOULD 
 Errors: auth_failed (unknown name, wrong password, other channel: nothing tells them apart; after the third in a
 connection the server closes it), denied (the proof was right, but the account is locked or its home unusable; the
 server closes), rate_limited and too_many (later it may work), bad_request (no login before).
+
+# key
+
+Logs in with a public key, in the place of login and proof, in one round trip: hello, key and further requests may be sent
+together. Not on plain connections. The server proves nothing by it, so a client MUST know its fingerprint before.
+
+	user        string   the name of the account
+	key         string   the public key in its wire form (RFC 4253, section 6.6), base64
+	signature   string   in its wire form too, base64
+
+Signed is, in the frame of OpenSSH's PROTOCOL.sshsig, the namespace "ferry-auth" and the hash algorithm "sha256" with the
+SHA-256 of: the name, a zero byte, and 32 bytes of keying material (RFC 5705) for the label EXPORTER-ferry-Pubkey
+without a context:
+
+	"SSHSIG" + string(ferry-auth) + string() + string(sha256) + string(hash)      string() as in RFC 4251, section 5
+
+Ed25519, ECDSA and RSA keys (2048 bits and more, signed with SHA-2) are taken, and their "sk-" kinds.
+
+The answer is that of proof with an empty message.
+
+Errors: auth_failed (unknown name, not a key of the account, wrong signature; counts as a failed try), unsupported (a plain
+connection), and as proof: denied, rate_limited, too_many, version, bad_request.
 
 # attach
 
@@ -570,7 +592,7 @@ not_found it does the same, but not for ever.
 Codes are only ever added. A client treats one that it does not know as internal and shows the message.
 
 	bad_request       the request is not what the command takes; also protocol errors, behind which the connection ends
-	unknown_command   there is no such command, or hello, login or proof came after the login
+	unknown_command   there is no such command, or it is one of the login and came after it
 	unsupported       not on this server, storage or kind of connection
 	version           no common version of the protocol, or hello is missing
 	auth_failed       unknown name or wrong proof

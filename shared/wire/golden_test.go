@@ -50,6 +50,7 @@ func samples() []sample {
 		{"proof request", &MessageRequest{req(CmdProof), "c=x,r=y,p=z"}, nil},
 		{"proof answer", &ProofAnswer{Answer{}, "v=x", upload, strings.Repeat("5e", 32), again.Boot, "alice", []string{"list", "read"}, []string{"nosync"}}, nil},
 		{"proof answer of an account without rights", &ProofAnswer{}, nil},
+		{"key request", &KeyRequest{req(CmdKey), "alice", "AAAA", "AAAB"}, nil},
 		{"attach request", &AttachRequest{req(CmdAttach), upload, strings.Repeat("a1", 32)}, nil},
 		{"attach answer", &EmptyAnswer{}, nil},
 		{"logout request", &EmptyRequest{req(CmdLogout)}, nil},

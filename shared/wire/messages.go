@@ -15,6 +15,7 @@ const (
 	CmdHello  = "hello"
 	CmdLogin  = "login"
 	CmdProof  = "proof"
+	CmdKey    = "key"
 	CmdAttach = "attach"
 	CmdLogout = "logout"
 	CmdPing   = "ping"
@@ -106,6 +107,14 @@ type ProofAnswer struct {
 	User     string   `json:"user"`
 	Rights   []string `json:"rights"`
 	Features []string `json:"features"`
+}
+
+// KeyRequest logs in with a public key. Its answer is a ProofAnswer without a message.
+type KeyRequest struct {
+	Request
+	User      string `json:"user"`
+	Key       string `json:"key"`       // base64 of its wire form
+	Signature string `json:"signature"` // base64, see login.SignKey
 }
 
 // AttachRequest makes a connection one more of a session.
