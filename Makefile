@@ -1,7 +1,8 @@
 FUZZTIME ?= 20s
 TIMEOUT ?= 15m
+SECONDS ?= 300
 
-.PHONY: build test race lint fuzz cover bench demo clean
+.PHONY: build test race lint fuzz cover bench torture demo clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/ferry ./client
@@ -27,6 +28,9 @@ cover:
 
 bench:
 	go test -run='^$$' -bench=. -benchmem ./...
+
+torture: # kill, cut and check histories for SECONDS, with new seeds each time
+	FERRY_TORTURE=$(SECONDS) go test -count=1 -timeout 0 -run='^TestHistory$$' -v ./client
 
 demo: build
 	tools/demo.sh

@@ -5,12 +5,12 @@ package history
 
 import (
 	"cmp"
+	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/anishathalye/porcupine"
 )
 
 // Kind is what an operation does.
@@ -44,7 +44,7 @@ type Op struct {
 	Client     int
 	Kind       Kind
 	Name, To   string // To is the new name of a Mv
-	Content    int    // of a Put what it writes, never 0 and never twice; of a Get what it saw, 0 for no file
+	Content    int    // of a Put what it writes, never 0 and of no other put; of a Get what it saw, 0 for no file
 	If         int    // of a Put the content it may replace: Any, 0 for no file
 	Replace    bool   // a Mv may replace what is at To
 	Outcome    Outcome
@@ -72,42 +72,36 @@ func (o *Op) String() string {
 	return s
 }
 
-// maxLinked is how many names may be linked by moves.
-const maxLinked = 4
-
-// state is what the names of one group hold.
-type state [maxLinked]int
-
-// group is names that moves link, in the order of state, and what was done to them.
-type group struct {
-	names []string
-	ops   []Op
-}
-
-// step is an operation with its names as places in a state.
-type step struct {
-	*Op
-	at, to int
-}
-
 // Check returns nil if the history can be explained, and else an error that shows where that ends. It gives up, with
-// an error, when it could not decide within the time.
+// an error, when it could not decide within the time. A put that was perhaps done twice is given as two operations, the
+// second one a Maybe.
 func Check(ops []Op, within time.Duration) error {
-	groups, err := split(ops)
-	if err != nil {
-		return err
-	}
 	late := time.Now().Add(within)
-	for _, g := range groups {
-		if err := g.check(max(time.Until(late), time.Second)); err != nil {
+	for _, g := range split(ops) {
+		if err := g.check(late); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// group is names that moves link, and what was done to them.
+type group struct {
+	names []string // in the order of a state
+	ops   []Op
+	at    []int // the place of each operation's name in a state
+	to    []int // and that of To
+
+	puts  map[int][]int // the operations that put a content
+	needs map[int][]int // those that must find it
+
+	late    time.Time
+	tried   map[string]bool // nodes that led nowhere
+	longest []int           // the longest order found
+}
+
 // split puts operations whose names are linked by moves together.
-func split(ops []Op) ([]*group, error) {
+func split(ops []Op) []*group {
 	of := map[string]*group{}
 	for _, o := range ops {
 		for _, name := range []string{o.Name, o.To} {
@@ -125,125 +119,227 @@ func split(ops []Op) ([]*group, error) {
 	var groups []*group
 	for _, o := range ops {
 		g := of[o.Name]
-		if len(g.names) > maxLinked {
-			return nil, fmt.Errorf("moves link more than %d names: %q", maxLinked, g.names)
-		}
 		if len(g.ops) == 0 {
 			groups = append(groups, g)
 		}
 		g.ops = append(g.ops, o)
 	}
-	return groups, nil
+	return groups
 }
 
-func (g *group) check(within time.Duration) error {
-	var h []porcupine.Operation
+func (g *group) check(late time.Time) error {
+	slices.SortStableFunc(g.ops, func(a, b Op) int { return cmp.Compare(a.End, b.End) }) // what ends first is tried first
+	g.late, g.tried, g.puts, g.needs = late, map[string]bool{}, map[int][]int{}, map[int][]int{}
 	for i := range g.ops {
 		o := &g.ops[i]
-		h = append(h, porcupine.Operation{ClientId: o.Client, Call: o.Begin, Return: o.End,
-			Input: step{o, slices.Index(g.names, o.Name), slices.Index(g.names, o.To)}})
-	}
-	model := porcupine.NondeterministicModel{
-		Init: func() []any { return []any{state{}} },
-		Step: func(s, in, _ any) []any {
-			o := in.(step)
-			return o.next(s.(state))
-		},
-		Hash: func(s any) uint64 {
-			sum := uint64(14695981039346656037)
-			for _, v := range s.(state) {
-				sum = (sum ^ uint64(v)) * 1099511628211
+		g.at = append(g.at, slices.Index(g.names, o.Name))
+		g.to = append(g.to, slices.Index(g.names, o.To))
+		switch {
+		case o.Kind == Put:
+			g.puts[o.Content] = append(g.puts[o.Content], i)
+			if o.Outcome == Done && o.If > 0 {
+				g.needs[o.If] = append(g.needs[o.If], i)
 			}
-			return sum
-		},
-	}
-	res, info := porcupine.CheckOperationsVerbose(model.ToModel(), h, within)
-	switch res {
-	case porcupine.Ok:
-		return nil
-	case porcupine.Unknown:
-		return fmt.Errorf("could not decide about %q within %v", g.names, within)
-	}
-	return g.explain(info.PartialLinearizations()[0])
-}
-
-// next returns what the operation can make of a state, nothing if its outcome is not true in it.
-func (o *step) next(s state) []any {
-	after, can := o.apply(s)
-	either := []any{s}
-	if can {
-		either = append(either, after)
-	}
-	switch o.Outcome {
-	case Maybe:
-		return either
-	case Done:
-		if !can && o.Forgot && o.Kind == Rm { // done before, or by somebody else
-			return []any{s}
+		case o.Kind == Get && o.Content != 0:
+			g.needs[o.Content] = append(g.needs[o.Content], i)
 		}
-		return either[1:]
 	}
-	if o.Forgot { // refused the second time
-		return either
-	}
-	if o.Outcome == Missing && s[o.at] != 0 || o.Outcome == Exists && s[o.target()] == 0 {
+	n := &node{done: make([]uint64, (len(g.ops)+63)/64), state: make([]int, len(g.names)), newest: math.MinInt64}
+	switch ok, decided := g.search(n); {
+	case ok:
 		return nil
+	case !decided:
+		return fmt.Errorf("could not decide about %q in time", g.names)
 	}
-	return []any{s}
+	return g.explain()
 }
 
-// target is where the operation puts something.
-func (o *step) target() int {
+// node is a beginning of an order.
+type node struct {
+	done   []uint64 // bits: the operations in it
+	order  []int    // and in which order
+	state  []int    // what the names hold after it
+	newest int64    // the latest begin in it: what had ended before can only be in it or nowhere
+}
+
+func (n *node) has(i int) bool { return n.done[i/64]&(1<<(i%64)) != 0 }
+
+// add puts an operation at the end, which leaves state behind.
+func (n *node) add(i int, o *Op, state []int) {
+	n.done[i/64] |= 1 << (i % 64)
+	n.order, n.state, n.newest = append(n.order, i), state, max(n.newest, o.Begin)
+}
+
+func (n *node) clone() *node {
+	return &node{slices.Clone(n.done), slices.Clone(n.order), n.state, n.newest}
+}
+
+func (n *node) key() string {
+	var b []byte
+	for _, w := range n.done {
+		b = binary.LittleEndian.AppendUint64(b, w)
+	}
+	for _, v := range n.state {
+		b = binary.LittleEndian.AppendUint64(b, uint64(v))
+	}
+	return string(b)
+}
+
+// search looks for an order that begins with n and holds every operation but those that may never have been done.
+func (g *group) search(n *node) (ok, decided bool) {
+	limit := g.observe(n)
+	if len(n.order) > len(g.longest) {
+		g.longest = slices.Clone(n.order)
+	}
+	if limit == math.MaxInt64 {
+		return true, true
+	}
+	key := n.key()
+	if g.tried[key] {
+		return false, true
+	}
+	g.tried[key] = true
+	if time.Now().After(g.late) {
+		return false, false
+	}
+	for i := range g.ops {
+		o := &g.ops[i]
+		if n.has(i) || o.Begin > limit || o.End < n.newest {
+			continue
+		}
+		state, can := n.state, g.holds(i, n.state) // it means that an optional one was never done
+		if !can {
+			state, can = g.apply(i, n.state)
+			can = can && o.changes() && !g.hopeless(n, i, state)
+		}
+		if !can {
+			continue
+		}
+		next := n.clone()
+		next.add(i, o, state)
+		if ok, decided := g.search(next); ok || !decided {
+			return ok, decided
+		}
+	}
+	return false, true
+}
+
+// observe adds the operations that are true now, never change anything, and leave all others possible: if an order exists that
+// begins with n, it also does with them in front of the rest. It returns the time by which one of the operations that are
+// left must have been done.
+func (g *group) observe(n *node) (limit int64) {
+	for again := true; again; {
+		limit = math.MaxInt64
+		free := limit // for what begins later, an operation that is still optional would have to be left out
+		for i := range g.ops {
+			switch o := &g.ops[i]; {
+			case n.has(i):
+			case !o.optional():
+				limit = min(limit, o.End)
+			case o.End >= n.newest:
+				free = min(free, o.End)
+			}
+		}
+		again = false
+		for i := range g.ops {
+			if o := &g.ops[i]; !n.has(i) && !o.changes() && o.Begin <= min(limit, free) && g.holds(i, n.state) {
+				n.add(i, o, n.state)
+				again = true
+			}
+		}
+	}
+	return limit
+}
+
+// optional tells whether the operation may never have been done.
+func (o *Op) optional() bool {
+	return o.Outcome == Maybe || o.Outcome != Done && o.Forgot // refused, but perhaps only the second time
+}
+
+// changes tells whether the operation may have changed something.
+func (o *Op) changes() bool {
+	return o.Kind != Get && (o.Outcome == Done || o.optional())
+}
+
+// holds tells whether the operation, done in this state, changes nothing and was told the truth.
+func (g *group) holds(i int, state []int) bool {
+	o, here, target := &g.ops[i], state[g.at[i]], state[g.at[i]]
 	if o.Kind == Mv {
-		return o.to
+		target = state[g.to[i]]
 	}
-	return o.at
+	switch {
+	case o.optional():
+		return false
+	case o.Kind == Get:
+		return here == o.Content
+	case o.Outcome == Done:
+		return o.Kind == Rm && o.Forgot && here == 0 // removed before, or by somebody else
+	case o.Outcome == Missing:
+		return here == 0
+	case o.Outcome == Exists:
+		return target != 0
+	}
+	return true // a conflict: somebody has changed it, and perhaps back
 }
 
-// apply returns the state after the operation was done, and whether it can be done.
-func (o *step) apply(s state) (state, bool) {
-	here := s[o.at]
+// apply returns the state after the operation was done, and whether it can be.
+func (g *group) apply(i int, state []int) ([]int, bool) {
+	o, at, to := &g.ops[i], g.at[i], g.to[i]
+	here := state[at]
 	switch o.Kind {
-	case Get:
-		return s, here == o.Content
 	case Put:
-		s[o.at] = o.Content
-		return s, o.If == Any || o.If == here
+		if o.If != Any && o.If != here {
+			return nil, false
+		}
+		state = slices.Clone(state)
+		state[at] = o.Content
 	case Rm:
-		s[o.at] = 0
-		return s, here != 0
+		if here == 0 {
+			return nil, false
+		}
+		state = slices.Clone(state)
+		state[at] = 0
 	case Mv:
-		free := o.Replace || s[o.to] == 0
-		s[o.at], s[o.to] = 0, here
-		return s, here != 0 && free
+		if here == 0 || state[to] != 0 && !o.Replace {
+			return nil, false
+		}
+		state = slices.Clone(state)
+		state[at], state[to] = 0, here
 	}
-	return s, false
+	return state, true
+}
+
+// hopeless tells whether operation i makes an end of a content that another one has still to find.
+func (g *group) hopeless(n *node, i int, after []int) bool {
+	newest := max(n.newest, g.ops[i].Begin)
+	for _, content := range n.state {
+		if content == 0 || slices.Contains(after, content) {
+			continue
+		}
+		left := func(j int) bool { return j != i && !n.has(j) }
+		if slices.ContainsFunc(g.needs[content], left) &&
+			!slices.ContainsFunc(g.puts[content], func(j int) bool { return left(j) && g.ops[j].End >= newest }) {
+			return true
+		}
+	}
+	return false
 }
 
 // explain shows the end of the longest order that was found, and what could not follow.
-func (g *group) explain(partial [][]int) error {
-	var longest []int
-	for _, p := range partial {
-		if len(p) > len(longest) {
-			longest = p
-		}
-	}
+func (g *group) explain() error {
 	const shown = 20
 	var b strings.Builder
-	fmt.Fprintf(&b, "what was seen of %q cannot be explained; of %d operations %d can, the last of them in this order:\n", g.names, len(g.ops), len(longest))
-	for _, i := range longest[max(0, len(longest)-shown):] {
-		fmt.Fprintln(&b, " ", &g.ops[i])
+	fmt.Fprintf(&b, "what was seen of %q cannot be explained; of %d operations %d can, the last of them in this order:", g.names, len(g.ops), len(g.longest))
+	for _, i := range g.longest[max(0, len(g.longest)-shown):] {
+		fmt.Fprintf(&b, "\n  %v", &g.ops[i])
 	}
-	var rest []*Op
+	fmt.Fprint(&b, "\nnone of these can follow:")
+	rest := 0
 	for i := range g.ops {
-		if !slices.Contains(longest, i) {
-			rest = append(rest, &g.ops[i])
+		if !slices.Contains(g.longest, i) && rest < shown {
+			fmt.Fprintf(&b, "\n  %v", &g.ops[i])
+			rest++
 		}
 	}
-	slices.SortFunc(rest, func(a, b *Op) int { return cmp.Compare(a.End, b.End) })
-	fmt.Fprintln(&b, "none of these can follow:")
-	for _, o := range rest[:min(len(rest), shown)] {
-		fmt.Fprintln(&b, " ", o)
-	}
-	return fmt.Errorf("%s", strings.TrimSpace(b.String()))
+	return fmt.Errorf("%s", &b)
 }
