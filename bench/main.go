@@ -37,28 +37,40 @@ type options struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := start(ctx, os.Args[1:]); err != nil {
+	err := helper(os.Args[1:])
+	if errors.Is(err, errNoHelper) {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		err = start(ctx, os.Args[1:])
+		stop()
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-// start is the program, or with a word that begins in @ one of its helpers.
-func start(ctx context.Context, args []string) error {
-	if len(args) > 0 {
-		switch args[0] {
-		case "@bare-serve":
-			return bare.Serve(args[1:])
-		case "@bare-move":
-			return bare.Move(args[1:])
-		case "@bare-fsync":
-			return bare.Fsync(args[1:])
-		case "@probe":
-			return probe.Run(ctx, args[1:])
-		}
+var errNoHelper = errors.New("this is the program itself")
+
+// helper is what this binary does when the program starts it again, under a word that begins in @. Signals end it at once.
+func helper(args []string) error {
+	if len(args) == 0 {
+		return errNoHelper
 	}
+	switch args[0] {
+	case "@bare-serve":
+		return bare.Serve(args[1:])
+	case "@bare-move":
+		return bare.Move(args[1:])
+	case "@bare-fsync":
+		return bare.Fsync(args[1:])
+	case "@probe":
+		return probe.Run(context.Background(), args[1:])
+	}
+	return errNoHelper
+}
+
+// start is the program.
+func start(ctx context.Context, args []string) error {
 	var o options
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.StringVar(&o.only, "only", "", "only rows whose id or title matches this `REGEXP`")

@@ -113,7 +113,7 @@ func (s *site) idleSessions(ctx context.Context, v *server, n int) (sample repor
 	if err := s.b.run(ctx, s.ferry(v, s.dir, "pwd")); err != nil { // what the first session needs, all others share
 		return sample, err
 	}
-	before, err := restingMemory(ctx, v.Process.Pid)
+	before, err := restingMemory(ctx, v.Process.Pid, 5*time.Second)
 	if err != nil {
 		return sample, err
 	}
@@ -124,15 +124,15 @@ func (s *site) idleSessions(ctx context.Context, v *server, n int) (sample repor
 		}
 		defer d.end()
 	}
-	after, err := restingMemory(ctx, v.Process.Pid)
+	after, err := restingMemory(ctx, v.Process.Pid, 5*time.Second)
 	return report.Sample{Value: float64(after-before) / float64(n/2*2) / 1024}, err
 }
 
-// restingMemory returns the least resident memory of a process over up to 20 s, in which it may give back what it does not need;
-// 5 s without another low are enough.
-func restingMemory(ctx context.Context, pid int) (int64, error) {
+// restingMemory returns the least resident memory of a process, which may give back what it does not need: until there was no
+// further low for a time, and for four such times at most.
+func restingMemory(ctx context.Context, pid int, calm time.Duration) (int64, error) {
 	least, since := int64(0), time.Now()
-	for begin := time.Now(); time.Since(begin) < 20*time.Second && time.Since(since) < 5*time.Second && ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
+	for begin := time.Now(); time.Since(begin) < 4*calm && time.Since(since) < calm && ctx.Err() == nil; time.Sleep(50 * time.Millisecond) {
 		m, err := proc.MemoryOf(pid)
 		if err != nil {
 			return 0, err
@@ -234,17 +234,17 @@ func (b *bench) transferMemory(d direction) row {
 			if err != nil {
 				return nil, err
 			}
-			for _, end := range []string{"client", "server"} {
-				name := fmt.Sprintf("ferry %s, %s", end, amount(n))
-				w.entries = append(w.entries, entry{tool: name, run: func(ctx context.Context) (report.Sample, error) {
-					client, server, err := s.peaks(ctx, v, source, d)
-					if end == "client" {
-						server = client
-					}
-					return report.Sample{Value: float64(server) / (1 << 20)}, err
-				}})
-				w.bars = append(w.bars, most("must", name, 4, "MiB"))
-			}
+			var server int64 // measured with the client, whose turn comes first
+			client := entry{tool: "ferry client, " + amount(n), run: func(ctx context.Context) (sample report.Sample, err error) {
+				var grown int64
+				grown, server, err = s.peaks(ctx, v, source, d)
+				return report.Sample{Value: float64(grown) / (1 << 20)}, err
+			}}
+			other := entry{tool: "ferry server, " + amount(n), run: func(context.Context) (report.Sample, error) {
+				return report.Sample{Value: float64(server) / (1 << 20)}, nil
+			}}
+			w.entries = append(w.entries, client, other)
+			w.bars = append(w.bars, most("must", client.tool, 4, "MiB"), most("must", other.tool, 4, "MiB"))
 		}
 		return w, nil
 	})
@@ -279,7 +279,7 @@ func (s *site) peaks(ctx context.Context, v *server, source string, d direction)
 	}
 	var idle, grown [2]int64
 	for i, pid := range pids {
-		if idle[i], err = restingMemory(ctx, pid); err == nil {
+		if idle[i], err = restingMemory(ctx, pid, time.Second); err == nil {
 			err = proc.ResetPeak(pid)
 		}
 		if err != nil {

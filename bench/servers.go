@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	osuser "os/user"
 	"path/filepath"
 	"strings"
 
@@ -172,7 +173,11 @@ func startVsftpd(ctx context.Context, s *site, dir string, v *server) (err error
 	}
 	who := "run_as_launching_user=YES"
 	if os.Getuid() == 0 {
-		who = "ftp_username=nobody"
+		name, err := userWithHome("ftp", "nobody", "daemon", "bin")
+		if err != nil {
+			return err
+		}
+		who = "ftp_username=" + name
 	}
 	config := fmt.Sprintf(`listen=YES
 listen_address=%s
@@ -202,6 +207,18 @@ pasv_address=%[1]s
 		return err
 	}
 	return v.listens(ctx)
+}
+
+// userWithHome returns the first of some users without rights whose home is there: vsftpd goes through it on its way to the root.
+func userWithHome(names ...string) (string, error) {
+	for _, name := range names {
+		if u, err := osuser.Lookup(name); err == nil {
+			if _, err := os.Stat(u.HomeDir); err == nil {
+				return name, nil
+			}
+		}
+	}
+	return "", errors.New("no user for anonymous logins: none of " + strings.Join(names, ", ") + " has a home")
 }
 
 // startNginx serves the same directory with and without TLS, and takes PUT.

@@ -58,12 +58,12 @@ func (r *Row) figures(s *Series) string {
 	} else {
 		v, _ := s.Median(Wall, 0)
 		fmt.Fprintf(&b, "%9.3f s", v)
-		if r.Bytes > 0 && v > 0 {
+		if r.Bytes >= 1<<20 && v > 0 {
 			fmt.Fprintf(&b, "%9.0f MiB/s", float64(r.Bytes)/v/(1<<20))
 		}
 	}
 	if cpu := s.CPU(); cpu > 0 {
-		if r.Bytes >= 1<<20 {
+		if r.Bytes >= 1<<27 { // of many small files, bytes are not what costs
 			fmt.Fprintf(&b, "%8.2f CPU s/GiB", cpu/(float64(r.Bytes)/(1<<30)))
 		} else {
 			fmt.Fprintf(&b, "%8.3f CPU s", cpu)
