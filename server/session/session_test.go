@@ -2,6 +2,8 @@ package session_test
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -9,6 +11,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/ssh"
 
 	"ferry/server/servertest"
 	"ferry/server/session"
@@ -277,4 +281,112 @@ func TestOneBlockTwice(t *testing.T) {
 	if a := p.answer(); a.Error != nil {
 		t.Errorf("data afterwards: %v", a.Error)
 	}
+}
+
+// TestKeyRefusals: whatever is wrong about a login by key, the answer is the same to the byte, and only a right one lets in.
+func TestKeyRefusals(t *testing.T) {
+	s := servertest.New(t)
+	s.AddUser("alice", "correct horse")
+	s.AddUser("bob", "correct horse")
+	mine, other := newSigner(t), newSigner(t)
+	s.Set("alice", "keys", string(ssh.MarshalAuthorizedKey(mine.PublicKey())))
+	ask := func(p *peer, k ssh.Signer, user, signed string, binding []byte) string {
+		key, sig, err := login.SignKey(k, signed, binding)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprintf(`{"cmd":"key","user":%q,"key":%q,"signature":%q}`, user, key, sig)
+	}
+	good := greeted(t, s)
+	replayed := ask(good, mine, "alice", "alice", good.keyBinding())
+	good.raw(append(frame(replayed), frame(`{"cmd":"ping"}`)...)) // and a command with it
+	if a := good.answer(); a.Error != nil || a.Session == "" || a.Message != "" {
+		t.Errorf("%+v", a)
+	}
+	if a := good.answer(); a.Error != nil {
+		t.Error(a.Error)
+	}
+	var first []byte
+	for what, text := range map[string]func(*peer) string{
+		"another key":                func(p *peer) string { return ask(p, other, "alice", "alice", p.keyBinding()) },
+		"an account without keys":    func(p *peer) string { return ask(p, mine, "bob", "bob", p.keyBinding()) },
+		"an unknown name":            func(p *peer) string { return ask(p, mine, "carol", "carol", p.keyBinding()) },
+		"a signature for another":    func(p *peer) string { return ask(p, mine, "alice", "bob", p.keyBinding()) },
+		"another connection's":       func(p *peer) string { return replayed },
+		"a password's binding":       func(p *peer) string { return ask(p, mine, "alice", "alice", p.bind.Data) },
+		"no key":                     func(p *peer) string { return `{"cmd":"key","user":"alice","key":"","signature":""}` },
+		"a name that cannot be one":  func(p *peer) string { return ask(p, mine, "../alice", "../alice", p.keyBinding()) },
+		"a key with a broken format": func(p *peer) string { return `{"cmd":"key","user":"alice","key":"AAAA","signature":"AAAA"}` },
+	} {
+		p := greeted(t, s)
+		p.raw(frame(text(p)))
+		got := p.hear()
+		if first == nil {
+			first = got
+		}
+		var a answer
+		if json.Unmarshal(got, &a); a.code() != wire.AuthFailed || !bytes.Equal(got, first) {
+			t.Errorf("%s is answered with %s, others with %s", what, got, first)
+		}
+	}
+	plain := plainGreeted(t, s)
+	if a := plain.ask(ask(plain, mine, "alice", "alice", make([]byte, 32))); a.code() != wire.Unsupported {
+		t.Errorf("on a plain connection: %v", a.Error)
+	}
+	s.Set("alice", "locked", "on leave")
+	locked := greeted(t, s)
+	if a := locked.ask(ask(locked, mine, "alice", "alice", locked.keyBinding())); a.code() != wire.Denied {
+		t.Errorf("locked: %v", a.Error)
+	}
+}
+
+// TestKeyRemoved: a session that a key began ends when the key is taken from the account, and not with the password.
+func TestKeyRemoved(t *testing.T) {
+	s := servertest.New(t)
+	s.AddUser("alice", "correct horse")
+	k := newSigner(t)
+	s.Set("alice", "keys", string(ssh.MarshalAuthorizedKey(k.PublicKey())))
+	p := greeted(t, s)
+	key, sig, err := login.SignKey(k, "alice", p.keyBinding())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := p.ask(fmt.Sprintf(`{"cmd":"key","user":"alice","key":%q,"signature":%q}`, key, sig)); a.Error != nil {
+		t.Fatal(a.Error)
+	}
+	record, err := login.NewRecord("another password", login.Params{Memory: 19 << 10, Time: 2, Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Set("alice", "auth", record.String())
+	if a := p.ask(`{"cmd":"ping"}`); a.Error != nil {
+		t.Errorf("after a change of the password: %v", a.Error)
+	}
+	s.Set("alice", "keys", "")
+	if a := p.answer(); a.code() != wire.Denied {
+		t.Errorf("without the key: %v", a.Error)
+	}
+	p.closed()
+}
+
+func newSigner(t *testing.T) ssh.Signer {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := ssh.NewSignerFromKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (p *peer) keyBinding() []byte {
+	p.t.Helper()
+	b, err := login.KeyBinding(p.nc.(*tls.Conn).ConnectionState())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return b
 }
