@@ -26,7 +26,11 @@ cover:
 	go test -timeout $(TIMEOUT) -coverpkg=./... -coverprofile=cover.out ./...
 	go tool cover -func=cover.out
 
-bench:
+bench: build # beside the peers that are installed; BENCH='-h' tells what it takes
+	CGO_ENABLED=0 go build -trimpath -o bin/bench ./bench
+	bin/bench $(BENCH)
+
+microbench:
 	go test -run='^$$' -bench=. -benchmem ./...
 
 torture: # kill, cut and check histories for SECONDS, with new seeds each time

@@ -25,7 +25,6 @@ type site struct {
 	client []string
 	server []string // words before a command that put it on that side
 	link   *link.Link
-	wait   time.Duration // round trip
 
 	servers map[string]*server
 	failed  map[string]error // those that did not start

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 
 	"ferry/bench/report"
 )
@@ -40,7 +41,7 @@ func (b *bench) carryOut(ctx context.Context, r row) []report.Row {
 	done := report.Row{ID: r.id, Title: r.title}
 	w, err := r.make(ctx)
 	if err != nil {
-		done.Series = []report.Series{{Tool: "ferry", Error: err.Error()}}
+		done.Series = []report.Series{{Tool: "ferry", Error: oneLine(err)}}
 		return []report.Row{done}
 	}
 	done.Medium, done.Note, done.Unit, done.Bytes, done.Bars = w.medium, w.note, w.unit, w.bytes, w.bars
@@ -59,7 +60,7 @@ func (b *bench) carryOut(ctx context.Context, r row) []report.Row {
 			}
 			sample, err := e.once(ctx, i == 0)
 			if err != nil {
-				s.Error = err.Error()
+				s.Error = oneLine(err)
 				fmt.Fprintf(os.Stderr, "         %s: %v\n", e.tool, err)
 				continue
 			}
@@ -75,6 +76,9 @@ func (b *bench) carryOut(ctx context.Context, r row) []report.Row {
 	}
 	return rows
 }
+
+// oneLine is an error without line breaks.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 func (e *entry) once(ctx context.Context, check bool) (sample report.Sample, err error) {
 	if e.after != nil {

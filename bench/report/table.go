@@ -33,7 +33,11 @@ func (r *Report) Table(w io.Writer) {
 }
 
 func (r *Row) write(w io.Writer) {
-	fmt.Fprintf(w, "\n%s: %s (%s)\n", r.ID, r.Title, r.Medium)
+	fmt.Fprintf(w, "\n%s: %s", r.ID, r.Title)
+	if r.Medium != "" {
+		fmt.Fprintf(w, " (%s)", r.Medium)
+	}
+	fmt.Fprintln(w)
 	if r.Note != "" {
 		fmt.Fprintf(w, "    %s\n", r.Note)
 	}
