@@ -28,7 +28,7 @@ type grouped struct {
 }
 
 // NewGroup returns an empty group.
-func NewGroup(ops Ops) *Group { return &Group{ops: ops, mask: umask()} }
+func NewGroup(ops Ops) *Group { return &Group{ops: ops, mask: Umask()} }
 
 // Len returns how many files are in the group.
 func (g *Group) Len() int { return len(g.files) }

@@ -64,7 +64,7 @@ func TestGroup(t *testing.T) {
 			if err != nil || read(groupPath(dir, i)) != groupText(i) {
 				t.Errorf("file %d: %v, %.20q", i, err, read(groupPath(dir, i)))
 			}
-			if info, err := os.Stat(groupPath(dir, i)); err != nil || info.ModTime().UnixNano() != 1e18+int64(i) || info.Mode().Perm() != 0o666&^umask() {
+			if info, err := os.Stat(groupPath(dir, i)); err != nil || info.ModTime().UnixNano() != 1e18+int64(i) || info.Mode().Perm() != 0o666&^Umask() {
 				t.Errorf("file %d is %v of %v, %v", i, info.Mode(), info.ModTime(), err)
 			}
 		}

@@ -163,7 +163,7 @@ func (p *File) Have() block.Ranges {
 // file of that name gives way, without it is fs.ErrExist and the partial stays. mode is given as it is; 0 means 0666
 // less the umask.
 func (p *File) Commit(length int64, mtime time.Time, mode fs.FileMode, replace bool) error {
-	if err := p.finish(length, mtime, mode, umask()); err != nil {
+	if err := p.finish(length, mtime, mode, Umask()); err != nil {
 		return err
 	}
 	if err := p.sync(); err != nil {
@@ -219,8 +219,8 @@ func (p *File) publish(replace bool) error {
 	return p.ops.Rename(p.part, p.path)
 }
 
-// umask reads the process's file mode mask from where reading does not change it.
-func umask() fs.FileMode {
+// Umask reads the process's file mode mask from where reading does not change it.
+func Umask() fs.FileMode {
 	text, err := os.ReadFile("/proc/self/status")
 	if err == nil {
 		for i := 0; i+7 < len(text); i++ {

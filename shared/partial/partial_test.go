@@ -52,7 +52,7 @@ func TestCommit(t *testing.T) {
 		t.Fatalf("Close: kept %v, %v", kept, err)
 	}
 	info, err := os.Stat(path)
-	if err != nil || read(path) != "hello" || !info.ModTime().Equal(when) || info.Mode() != 0o640&^umask() {
+	if err != nil || read(path) != "hello" || !info.ModTime().Equal(when) || info.Mode() != 0o640&^Umask() {
 		t.Fatalf("%q %v %v", read(path), info, err)
 	}
 	if _, err := os.Lstat(Name(path)); !os.IsNotExist(err) {
