@@ -85,6 +85,9 @@ func Check(ops []Op, within time.Duration) error {
 	return nil
 }
 
+// maxTried bounds the memory of a search.
+const maxTried = 2 << 20
+
 // group is names that moves link, and what was done to them.
 type group struct {
 	names []string // in the order of a state
@@ -94,7 +97,9 @@ type group struct {
 
 	puts  map[int][]int // the operations that put a content
 	needs map[int][]int // those that must find it
+	idle  []bool        // puts that may as well never have been done
 
+	quick   bool // look in the likely places only
 	late    time.Time
 	tried   map[string]bool // nodes that led nowhere
 	longest []int           // the longest order found
@@ -127,9 +132,30 @@ func split(ops []Op) []*group {
 	return groups
 }
 
+// check looks in the likely places first, and then everywhere.
 func (g *group) check(late time.Time) error {
+	g.index()
+	for _, g.quick = range []bool{true, false} {
+		g.tried, g.late = map[string]bool{}, late
+		if g.quick {
+			g.late = time.Now().Add(time.Until(late) / 4)
+		}
+		n := &node{done: make([]uint64, (len(g.ops)+63)/64), state: make([]int, len(g.names)), newest: math.MinInt64}
+		switch ok, decided := g.search(n); {
+		case ok:
+			return nil
+		case !decided && !g.quick:
+			return fmt.Errorf("could not decide about %q in time", g.names)
+		}
+	}
+	return g.explain()
+}
+
+// index notes what the search asks for again and again.
+func (g *group) index() {
 	slices.SortStableFunc(g.ops, func(a, b Op) int { return cmp.Compare(a.End, b.End) }) // what ends first is tried first
-	g.late, g.tried, g.puts, g.needs = late, map[string]bool{}, map[int][]int{}, map[int][]int{}
+	g.puts, g.needs = map[int][]int{}, map[int][]int{}
+	certain := map[int]bool{} // contents that were put for sure
 	for i := range g.ops {
 		o := &g.ops[i]
 		g.at = append(g.at, slices.Index(g.names, o.Name))
@@ -137,6 +163,7 @@ func (g *group) check(late time.Time) error {
 		switch {
 		case o.Kind == Put:
 			g.puts[o.Content] = append(g.puts[o.Content], i)
+			certain[o.Content] = certain[o.Content] || o.Outcome == Done
 			if o.Outcome == Done && o.If > 0 {
 				g.needs[o.If] = append(g.needs[o.If], i)
 			}
@@ -144,14 +171,10 @@ func (g *group) check(late time.Time) error {
 			g.needs[o.Content] = append(g.needs[o.Content], i)
 		}
 	}
-	n := &node{done: make([]uint64, (len(g.ops)+63)/64), state: make([]int, len(g.names)), newest: math.MinInt64}
-	switch ok, decided := g.search(n); {
-	case ok:
-		return nil
-	case !decided:
-		return fmt.Errorf("could not decide about %q in time", g.names)
+	for i := range g.ops {
+		o := &g.ops[i]
+		g.idle = append(g.idle, o.Kind == Put && o.optional() && (certain[o.Content] || len(g.needs[o.Content]) == 0))
 	}
-	return g.explain()
 }
 
 // node is a beginning of an order.
@@ -199,12 +222,12 @@ func (g *group) search(n *node) (ok, decided bool) {
 		return false, true
 	}
 	g.tried[key] = true
-	if time.Now().After(g.late) {
+	if time.Now().After(g.late) || len(g.tried) > maxTried {
 		return false, false
 	}
 	for i := range g.ops {
 		o := &g.ops[i]
-		if n.has(i) || o.Begin > limit || o.End < n.newest {
+		if n.has(i) || o.Begin > limit || o.End < n.newest || g.quick && g.idle[i] {
 			continue
 		}
 		state, can := n.state, g.holds(i, n.state) // it means that an optional one was never done
@@ -216,12 +239,31 @@ func (g *group) search(n *node) (ok, decided bool) {
 			continue
 		}
 		next := n.clone()
+		if g.quick && g.blind(i) {
+			g.bury(next, i, limit)
+		}
 		next.add(i, o, state)
 		if ok, decided := g.search(next); ok || !decided {
 			return ok, decided
 		}
 	}
 	return false, true
+}
+
+// blind tells whether the operation replaces whatever is there.
+func (g *group) blind(i int) bool {
+	o := &g.ops[i]
+	return o.Kind == Put && o.Outcome == Done && o.If == Any
+}
+
+// bury adds what nobody has seen and can be replaced by operation i in the next moment.
+func (g *group) bury(n *node, i int, limit int64) {
+	for j := range g.ops {
+		o := &g.ops[j]
+		if j != i && !n.has(j) && o.Begin <= limit && g.at[j] == g.at[i] && g.blind(j) && len(g.needs[o.Content]) == 0 {
+			n.add(j, o, n.state)
+		}
+	}
 }
 
 // observe adds the operations that are true now, never change anything, and leave all others possible: if an order exists that
@@ -233,7 +275,7 @@ func (g *group) observe(n *node) (limit int64) {
 		free := limit // for what begins later, an operation that is still optional would have to be left out
 		for i := range g.ops {
 			switch o := &g.ops[i]; {
-			case n.has(i):
+			case n.has(i), g.quick && g.idle[i]:
 			case !o.optional():
 				limit = min(limit, o.End)
 			case o.End >= n.newest:
