@@ -32,6 +32,7 @@ type options struct {
 	fingerprint, knownHosts, progress, syncMode string
 	reconnectFor                                time.Duration
 	json, quiet                                 bool
+	identity                                    []string
 }
 
 // run is the program; it returns the exit code.
@@ -60,6 +61,7 @@ func run(ctx context.Context, args []string) int {
 	f.StringVar(&o.passwordFile, "password-file", "", "read the password from the first line of a file")
 	f.BoolVar(&o.passwordStdin, "password-stdin", false, "read the password from the first line of stdin")
 	f.StringVar(&o.passwordCommand, "password-command", "", "take the first line a command prints as the password")
+	f.StringArrayVar(&o.identity, "identity", nil, "log in with this private key (or the ssh-agent's half of this public one)")
 	f.StringVar(&o.fingerprint, "fingerprint", "", "accept only the server with this key (SHA256:...)")
 	f.BoolVar(&o.trustFirst, "trust-first", false, "accept and remember the key of an unknown server")
 	f.StringVar(&o.knownHosts, "known-hosts", "", "where the keys of servers are remembered")
@@ -136,7 +138,7 @@ func (o *options) start(ctx context.Context, cmd *cobra.Command, args []string) 
 		}
 		p.given = &line
 	}
-	if env, ok := os.LookupEnv("FERRY_PASSWORD"); ok {
+	if env := os.Getenv("FERRY_PASSWORD"); env != "" {
 		p.env = &env
 		os.Unsetenv("FERRY_PASSWORD") // commands started from the shell must not see it
 	}
@@ -179,6 +181,10 @@ func (o *options) start(ctx context.Context, cmd *cobra.Command, args []string) 
 		})
 		defer stop()
 	}
+	if c.Remote.Keys, err = p.keys(); err != nil {
+		return complain(err)
+	}
+	c.Remote.Eager = !person && len(o.identity) == 1 && !p.source()
 	sh = shell.New(c)
 	defer sh.Close()
 	defer c.In.Close()

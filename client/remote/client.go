@@ -97,6 +97,14 @@ type Info struct {
 // ErrAuth means that the server refused the user or the password.
 var ErrAuth = errors.New("login refused: wrong user or password")
 
+// RefusedError means that the user is who he claims to be and is not let in all the same: the account is locked, say.
+type RefusedError struct{ Why *wire.Error }
+
+func (e *RefusedError) Error() string { return "login refused: " + e.Why.Message }
+
+// Unwrap returns what the server said.
+func (e *RefusedError) Unwrap() error { return e.Why }
+
 // UnreachableError means that no connection could be made, or not again.
 type UnreachableError struct {
 	Addr string
@@ -113,8 +121,8 @@ func (e *UnreachableError) Error() string {
 
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
-// Login connects and logs in. Errors: *TrustError, *UnreachableError, ErrAuth, or a *wire.Error (denied when the account is
-// locked, version when the two programs have none in common).
+// Login connects and logs in. Errors: *TrustError, *UnreachableError, ErrAuth, *RefusedError, or a *wire.Error (version when
+// the two programs have none in common).
 func Login(ctx context.Context, o Options) (*Client, error) {
 	if o.Silence == 0 {
 		o.Silence = 30 * time.Second
@@ -129,37 +137,52 @@ func Login(ctx context.Context, o Options) (*Client, error) {
 		o.Plain = true
 	}
 	c := &Client{member: &member{opts: o, bufs: &wire.Buffers{}}}
-	if err := c.byKey(ctx); !errors.Is(err, ErrAuth) {
-		if err != nil {
-			return nil, err
-		}
-		return c, nil
+	err := c.trusting(func() error { return c.byKey(ctx) })
+	var unknown *TrustError
+	if errors.As(err, &unknown) && unknown.Want == "" && !unknown.Declined {
+		err = ErrAuth // only a password makes a server prove itself
+	}
+	if !errors.Is(err, ErrAuth) {
+		return c.unless(err)
 	}
 	password, err := o.Password(ctx)
+	if err != nil && unknown != nil {
+		err = unknown
+	}
 	if err != nil {
 		return nil, err
 	}
-	for {
-		err := c.connect(ctx, password)
-		var ask *TrustError
-		if !errors.As(err, &ask) || ask.Want != "" || ask.Declined || o.Confirm == nil {
-			if err != nil {
-				return nil, err
-			}
-			debug.FreeOSMemory() // the 64 MiB of Argon2id are not needed again
-			return c, nil
-		}
-		// The person's pause must not meet the server's time limit: the connection is closed meanwhile.
-		yes, cerr := o.Confirm(ask.Addr, ask.Got)
-		if cerr != nil {
-			return nil, cerr
-		}
-		if !yes {
-			ask.Declined = true
-			return nil, ask
-		}
-		c.pinned = ask.Got
+	err = c.trusting(func() error { return c.connect(ctx, password) })
+	debug.FreeOSMemory() // the 64 MiB of Argon2id are not needed again
+	return c.unless(err)
+}
+
+// unless returns the client if there is no error.
+func (c *Client) unless(err error) (*Client, error) {
+	if err != nil {
+		return nil, err
 	}
+	return c, nil
+}
+
+// trusting connects; if the server is not known, and somebody is there to be asked about its key, it does so again after a
+// yes. A person's pause must not meet the server's time limit: the connection is closed meanwhile.
+func (c *Client) trusting(connect func() error) error {
+	err := connect()
+	var ask *TrustError
+	if !errors.As(err, &ask) || ask.Want != "" || ask.Declined || c.opts.Confirm == nil {
+		return err
+	}
+	yes, err := c.opts.Confirm(ask.Addr, ask.Got)
+	if err != nil {
+		return err
+	}
+	if !yes {
+		ask.Declined = true
+		return ask
+	}
+	c.pinned = ask.Got
+	return connect()
 }
 
 // Info returns what the server said at the last login; after one by key it waits for that.
@@ -521,8 +544,11 @@ func accept(header []byte, ans wire.Answerer) error {
 	}
 	top := ans.Top()
 	if top.Error != nil {
-		if top.Error.Code == wire.AuthFailed {
+		switch top.Error.Code {
+		case wire.AuthFailed:
 			return ErrAuth
+		case wire.Denied:
+			return &RefusedError{top.Error}
 		}
 		return top.Error
 	}

@@ -16,23 +16,29 @@ func (c *Client) byKey(ctx context.Context) error {
 	for _, k := range c.opts.Keys {
 		c.signer = k
 		err := c.connect(ctx, "")
-		var ask *TrustError
-		if errors.As(err, &ask) && ask.Want == "" { // the server is not known yet: only a password makes it prove itself
-			break
-		}
 		if err == nil && !(c.opts.Eager && len(c.opts.Keys) == 1) {
 			c.mu.Lock()
 			conn := c.conn
 			c.mu.Unlock()
 			err = conn.welcome()
 		}
-		if !errors.Is(err, ErrAuth) {
-			return err
+		if errors.Is(err, ErrAuth) {
+			continue
 		}
+		if err != nil {
+			c.signer = nil
+		}
+		return err
 	}
 	c.signer = nil
 	return ErrAuth
 }
+
+// keyError is ErrAuth of a key.
+type keyError struct{}
+
+func (keyError) Error() string        { return "login refused: wrong user or key" }
+func (keyError) Is(target error) bool { return target == ErrAuth }
 
 // keyRequest is the login of this connection by the key.
 func (c *member) keyRequest(binding []byte) (*wire.KeyRequest, error) {
@@ -62,7 +68,9 @@ func (c *member) present(w *wire.Conn, binding []byte) (*conn, error) {
 		func(header []byte) error { return accept(header, &greeting) },
 		func(header []byte) error {
 			var proof wire.ProofAnswer
-			if err := accept(header, &proof); err != nil {
+			if err := accept(header, &proof); errors.Is(err, ErrAuth) {
+				return keyError{}
+			} else if err != nil {
 				return err
 			}
 			k.mu.Lock()

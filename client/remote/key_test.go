@@ -53,6 +53,9 @@ func TestKeyLogin(t *testing.T) {
 		t.Errorf("%+v", i)
 	}
 	r.Restart()
+	if err := c.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if err := c.Mkdir(t.Context(), "/d", false); err != nil {
 		t.Fatal(err)
 	}
@@ -120,9 +123,6 @@ func TestKeyTrips(t *testing.T) {
 	c := r.login(o)
 	res, err := c.Put(t.Context(), "/f", source(noise(1024, 1)), remote.PutOptions{})
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Logout(); err != nil {
 		t.Fatal(err)
 	}
 	if got := n.n.Load(); got != 1+1 { // TLS, then all of it; TCP's own is not counted

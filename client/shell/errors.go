@@ -51,7 +51,7 @@ func ExitCode(err error) int {
 		code int
 	}{
 		{errInterrupted, exitStopped}, {context.Canceled, exitStopped}, {ErrInterrupt, exitStopped},
-		{errTerminated, exitTerminated}, {remote.ErrAuth, exitLogin}, {errLogin, exitLogin}, {login.ErrNeedPassword, exitLogin},
+		{errTerminated, exitTerminated}, {remote.ErrAuth, exitLogin}, {login.ErrNeedPassword, exitLogin},
 		{transfer.ErrDiffers, exitConflict}, {remote.ErrSourceChanged, exitConflict}, {partial.ErrBusy, exitConflict},
 		{syscall.ENOSPC, exitSpace}, {syscall.EDQUOT, exitSpace},
 	} {
@@ -64,6 +64,8 @@ func ExitCode(err error) int {
 		return exitUsage
 	case errors.As(err, new(*remote.TrustError)):
 		return exitTrust
+	case errors.As(err, new(*remote.RefusedError)):
+		return exitLogin
 	case errors.As(err, new(*remote.UnreachableError)), remote.IsLost(err):
 		return exitNoLink
 	}
@@ -79,9 +81,6 @@ func ExitCode(err error) int {
 	}
 	return exitFailed
 }
-
-// errLogin marks a refusal that came in answer to a login.
-var errLogin = errors.New("login refused")
 
 // fatal tells whether an error makes going on with further files pointless.
 func fatal(err error) bool {
@@ -101,6 +100,10 @@ func explain(err error) string {
 	var p *fs.PathError
 	if errors.As(err, &p) {
 		return p.Err.Error()
+	}
+	var refused *remote.RefusedError
+	if errors.As(err, &refused) {
+		return term.Escape(refused.Error())
 	}
 	var w *wire.Error
 	if errors.As(err, &w) {
