@@ -31,7 +31,7 @@ func sizesFor(quick bool) sizes {
 	}
 	return sizes{big: 4 << 30, long: 256 << 20, longest: 1 << 30, lossy: 128 << 20, image: 4 << 30, files: 10_000, longFiles: 1000,
 		growFiles: []int{100, 1000, 100_000}, growBytes: []int64{1 << 10, 64 << 10, 1 << 20, 16 << 20, 256 << 20},
-		sessions: 10_000, names: 200_000, period: 5 * time.Second}
+		sessions: 10_000, names: 200_000, period: 3 * time.Second}
 }
 
 const treeFile = 4 << 10 // bytes of each file in a tree

@@ -28,7 +28,7 @@ import (
 type options struct {
 	addr, user, password, fingerprint string
 	n, busy                           int
-	period                            time.Duration
+	period, pause                     time.Duration
 	file, path                        string
 }
 
@@ -46,7 +46,8 @@ func Run(ctx context.Context, args []string) error {
 	f.StringVar(&o.user, "user", "", "account")
 	f.StringVar(&o.fingerprint, "fingerprint", "", "of the server's key")
 	f.IntVar(&o.n, "n", 1, "sessions, logins at a time, or transfers")
-	f.IntVar(&o.busy, "busy", 0, "sessions that list without a pause beside the one that is timed")
+	f.IntVar(&o.busy, "busy", 0, "sessions that list beside the one that is timed")
+	f.DurationVar(&o.pause, "pause", 0, "of each busy session between two listings")
 	f.DurationVar(&o.period, "for", 3*time.Second, "how long to measure")
 	f.StringVar(&o.file, "file", "", "file to send")
 	f.StringVar(&o.path, "path", "/", "path on the server")
@@ -138,7 +139,7 @@ func derive(ctx context.Context, o options) (*login.Secret, error) {
 	return c.secret, nil
 }
 
-// list times listings of a directory, one after the other with a short pause, beside busy sessions that list it without one.
+// list times listings of a directory, one after the other with a short pause, beside busy sessions that list it too.
 func list(ctx context.Context, o options) (func(context.Context) (result, error), error) {
 	clients, err := clients(ctx, o, o.busy+1)
 	if err != nil {
@@ -159,10 +160,12 @@ func list(ctx context.Context, o options) (func(context.Context) (result, error)
 						}
 					}
 					listings.Add(1)
+					pause := o.pause
 					if i == 0 {
 						took = append(took, time.Since(start).Seconds()*1e3)
-						time.Sleep(2 * time.Millisecond) // a person's ls does not come at once after the last
+						pause = 2 * time.Millisecond // a person's ls does not come at once after the last
 					}
+					time.Sleep(pause)
 				}
 				return nil
 			})
