@@ -17,23 +17,26 @@ const (
 	barHeight  = 13
 	lineHeight = 17
 	rowGap     = 30
-	chartTop   = 64
+	chartTop   = 82
 	mostTimes  = 6.0 // longer bars are cut off
 )
 
-// Chart draws the wall time of each tool relative to ferry's, for every row that has both, as SVG that needs nothing and
-// reads on light and dark.
+// Chart draws the wall time of each tool relative to ferry's, for every row that has both and is not about growth, as SVG that
+// needs nothing and reads on light and dark.
 func (r *Report) Chart() []byte {
 	var body bytes.Buffer
 	y := chartTop
+	full := float64(barsEnd - barsBegin)
+	one := barsBegin + int(full/mostTimes) // where ferry's bars end
 	for i := range r.Rows {
 		row := &r.Rows[i]
 		bars := row.chartBars()
-		if len(bars) < 2 {
+		if len(bars) < 2 || strings.HasPrefix(row.ID, "grow-") {
 			continue
 		}
 		fmt.Fprintf(&body, `<text class="title" x="14" y="%d">%s <tspan class="dim">(%s)</tspan></text>`+"\n", y, escape(row.Title), escape(row.Medium))
 		y += 8
+		fmt.Fprintf(&body, `<path class="one" d="M%d %dv%d"/>`+"\n", one, y-3, len(bars)*lineHeight+3)
 		for _, b := range bars {
 			b.draw(&body, y)
 			y += lineHeight
@@ -46,30 +49,32 @@ func (r *Report) Chart() []byte {
 text { font: 12px system-ui, sans-serif; fill: #24292f }
 .head { font-size: 16px; font-weight: 600 } .title { font-weight: 600 } .dim { fill: #57606a; font-weight: 400 }
 .peer { fill: #a8b3bf } .bare { fill: #d5b876 } .ferry { fill: #1f78c8 } .one { stroke: #57606a; stroke-dasharray: 3 3 } .back { fill: #ffffff }
+.dim { stroke: #ffffff; stroke-width: 4px; paint-order: stroke }
 @media (prefers-color-scheme: dark) {
-text { fill: #e6edf3 } .dim { fill: #9aa4af } .peer { fill: #58626e } .bare { fill: #8a7440 } .ferry { fill: #4aa3f0 } .one { stroke: #9aa4af } .back { fill: #0d1117 }
+text { fill: #e6edf3 } .dim { fill: #9aa4af } .peer { fill: #58626e } .bare { fill: #8a7440 } .ferry { fill: #4aa3f0 } .one { stroke: #9aa4af } .back { fill: #0d1117 } .dim { stroke: #0d1117 }
 }
 </style>
 <rect class="back" width="%d" height="%d" rx="6"/>
 <text class="head" x="14" y="24">Wall time relative to ferry: shorter is faster</text>
 <text class="dim" x="14" y="42">%s</text>
-`, chartWidth, y, chartWidth, y, chartWidth, y, escape(r.chartFacts()))
-	full := float64(barsEnd - barsBegin)
-	one := barsBegin + int(full/mostTimes)
-	fmt.Fprintf(&out, `<line class="one" x1="%d" y1="%d" x2="%d" y2="%d"/>`+"\n", one, chartTop, one, y-rowGap)
+<text class="dim" x="14" y="58">%s</text>
+`, chartWidth, y, chartWidth, y, chartWidth, y, escape(r.chartHow()), escape(r.chartWhere()))
 	out.Write(body.Bytes())
 	out.WriteString("</svg>\n")
 	return out.Bytes()
 }
 
-func (r *Report) chartFacts() string {
-	day, _, _ := strings.Cut(r.Time, "T")
-	text := fmt.Sprintf("medians of %d, both ends on %d cores, congestion control %s, Linux %s, %s, commit %s",
-		r.Runs, r.Machine.CPUs, r.Machine.Congestion, r.Machine.Kernel, day, r.Commit)
+func (r *Report) chartHow() string {
+	text := fmt.Sprintf("medians of %d, both ends on %d cores, congestion control %s", r.Runs, r.Machine.CPUs, r.Machine.Congestion)
 	if r.Quick {
 		text = "QUICK RUN, NOT FOR COMPARISON: " + text
 	}
 	return text
+}
+
+func (r *Report) chartWhere() string {
+	day, _, _ := strings.Cut(r.Time, "T")
+	return fmt.Sprintf("%s, Linux %s, %s, commit %s", r.Machine.CPU, r.Machine.Kernel, day, r.Commit)
 }
 
 // bar is one tool in one row.
@@ -119,7 +124,7 @@ func (b bar) draw(w *bytes.Buffer, y int) {
 	if b.times > mostTimes { // a cut through a bar that goes on
 		fmt.Fprintf(w, `<path class="back" d="M%d %dl6 0 -5 %d -6 0z"/>`, barsBegin+width-24, y, barHeight)
 	}
-	fmt.Fprintf(w, `<text class="dim" x="%d" y="%d">%s x, %s s</text>`+"\n", barsBegin+width+6, y+barHeight-2, number(b.times), number(b.wall))
+	fmt.Fprintf(w, `<text class="dim" x="%d" y="%d">%.2f x, %s s</text>`+"\n", barsBegin+width+6, y+barHeight-2, b.times, number(b.wall))
 }
 
 func escape(s string) string {

@@ -108,7 +108,9 @@ func TestChart(t *testing.T) {
 	row := sample()
 	row.Series = append(row.Series, Series{Tool: "slow", Samples: []Sample{{Wall: 100}}})
 	silent := Row{ID: "y", Title: "no ferry", Series: []Series{{Tool: "ferry", Error: "cannot"}, row.Series[1]}}
-	svg := (&Report{Rows: []Row{row, silent}}).Chart()
+	grown := sample()
+	grown.ID, grown.Title = "grow-file-1", "grown"
+	svg := (&Report{Rows: []Row{row, silent, grown}}).Chart()
 	var bars, widest int
 	for d := xml.NewDecoder(bytes.NewReader(svg)); ; {
 		token, err := d.Token()
@@ -139,7 +141,7 @@ func TestChart(t *testing.T) {
 		}
 		widest = at
 	}
-	if !strings.Contains(text, `width="500"`) || strings.Contains(text, "no ferry") {
-		t.Errorf("the long bar is not cut, or a row without ferry is drawn:\n%s", text)
+	if !strings.Contains(text, `width="500"`) || strings.Contains(text, "no ferry") || strings.Contains(text, "grown") {
+		t.Errorf("the long bar is not cut, or a row is drawn that should not:\n%s", text)
 	}
 }
