@@ -254,7 +254,7 @@ func (b *bench) withKey(ctx context.Context, s *site) entry {
 	if err != nil {
 		return missing(err)
 	}
-	if err := b.run(ctx, command{argv: []string{b.ferryd, "user", "key", "add", user, strings.TrimSpace(string(public)), "--data", v.data}}); err != nil {
+	if err := b.run(ctx, command{argv: []string{b.ferryd, "user", "mod", user, "--keys", strings.TrimSpace(string(public)), "--data", v.data}}); err != nil {
 		return missing(err)
 	}
 	v.Process.Signal(syscall.SIGHUP)
