@@ -26,14 +26,14 @@ import (
 	"ferry/bench/report"
 )
 
-// ownNetwork is set in the environment of the process that has a network of its own, to the congestion control asked for.
+// ownNetwork is set in the environment of the process that has a network of its own.
 const ownNetwork = "FERRY_BENCH_NETWORK"
 
 // options are the command line.
 type options struct {
-	only, bin, disk, tmpfs, out, render, cc string
-	runs                                    int
-	quick, list                             bool
+	only, bin, disk, tmpfs, out, render string
+	runs                                int
+	quick, list                         bool
 }
 
 func main() {
@@ -80,7 +80,6 @@ func start(ctx context.Context, args []string) error {
 	f.StringVar(&o.bin, "bin", "bin", "`DIR` of ferry and ferryd")
 	f.StringVar(&o.disk, "dir", "/var/tmp", "`DIR` for the rows on a disk")
 	f.StringVar(&o.tmpfs, "tmpfs", "/dev/shm", "`DIR` for the rows on tmpfs; root has one mounted there if it is on something else")
-	f.StringVar(&o.cc, "cc", "", "TCP congestion control, the system's default if not given (needs root)")
 	f.StringVar(&o.out, "out", "", "write PATH.json and PATH.svg (default docs/bench/latest for a run of all rows that is not quick)")
 	f.StringVar(&o.render, "render", "", "measure nothing: show the table of this JSON `FILE` again, and write its chart beside it")
 	if err := f.Parse(args); err != nil {
@@ -99,7 +98,7 @@ func start(ctx context.Context, args []string) error {
 		o.out = "docs/bench/latest"
 	}
 	if !o.list {
-		if err := leaveNetwork(o.cc); err != nil {
+		if err := leaveNetwork(); err != nil {
 			return err
 		}
 	}
@@ -116,13 +115,10 @@ func render(path string) error {
 	return os.WriteFile(strings.TrimSuffix(path, ".json")+".svg", r.Chart(), 0o644)
 }
 
-// leaveNetwork starts this program again in a network namespace of its own, where ports are free, loopback carries nobody
-// else's bytes and the congestion control can be chosen. Without root it stays where it is.
-func leaveNetwork(cc string) error {
+// leaveNetwork starts this program again in a network namespace of its own, where ports are free and loopback carries nobody
+// else's bytes. Without root it stays where it is. Its congestion control is that of the machine, in every namespace.
+func leaveNetwork() error {
 	if os.Getenv(ownNetwork) != "" || os.Getuid() != 0 {
-		if cc != "" && os.Getuid() != 0 {
-			return errors.New("-cc needs root")
-		}
 		return nil
 	}
 	ip, err := program("ip")
@@ -136,11 +132,6 @@ func leaveNetwork(cc string) error {
 	}
 	if out, err := exec.Command(ip, "link", "set", "lo", "up").CombinedOutput(); err != nil {
 		return fmt.Errorf("bring up loopback: %w: %s", err, out)
-	}
-	if cc != "" {
-		if err := os.WriteFile("/proc/sys/net/ipv4/tcp_congestion_control", []byte(cc), 0); err != nil {
-			return fmt.Errorf("congestion control %s: %w", cc, err)
-		}
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -287,9 +278,6 @@ func (b *bench) site(ctx context.Context, name string) (*site, error) {
 		}
 		s.host, s.client, s.server = s.link.Address(), s.link.Client(), s.link.Server()
 		s.medium = "long line, tmpfs"
-		if err := s.sameCongestion(ctx); err != nil {
-			return nil, errors.Join(err, s.link.Close())
-		}
 	}
 	if s.dir, err = os.MkdirTemp(parent, "ferry-bench-"); err == nil {
 		b.dirs = append(b.dirs, s.dir)
@@ -301,14 +289,4 @@ func (b *bench) site(ctx context.Context, name string) (*site, error) {
 	}
 	b.sites[name] = s
 	return s, nil
-}
-
-// sameCongestion gives both ends of the line the congestion control that we have here.
-func (s *site) sameCongestion(ctx context.Context) error {
-	set := "echo " + word("/proc/sys/net/ipv4/tcp_congestion_control") + " >/proc/sys/net/ipv4/tcp_congestion_control"
-	var errs []error
-	for _, side := range [][]string{s.client, s.server} {
-		errs = append(errs, s.b.run(ctx, command{argv: append(side[:len(side):len(side)], "sh", "-c", set)}))
-	}
-	return errors.Join(errs...)
 }
