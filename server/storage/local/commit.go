@@ -110,8 +110,8 @@ func (m *member) settle(sync bool) error {
 		return err
 	}
 	h := s.h
-	m.from, m.base = h.stage, lightPrefix+s.id
 	if s.spec.Ephemeral {
+		m.from, m.base = h.stage, lightPrefix+s.id
 		if s.end.Load() < s.spec.Length {
 			if err := h.ops.Truncate(s.fd, s.spec.Length); err != nil {
 				return fail("size staging", err)

@@ -379,6 +379,75 @@ func TestMountGone(t *testing.T) {
 	}
 }
 
+// A staging directory that somebody removes under a running server costs the uploads in it and nothing more.
+func TestStagingRemoved(t *testing.T) {
+	home := t.TempDir()
+	h := open(t, home, Options{})
+	must(t, put(h, storage.Spec{Path: "/f"}, oldText))
+	u, err := h.Upload(bg, storage.Spec{Path: "/g", Length: int64(len(newText))})
+	must(t, err)
+	must(t, os.RemoveAll(filepath.Join(home, reserved)))
+	must(t, put(h, storage.Spec{Path: "/small", Ephemeral: true}, newText))
+	must(t, put(h, storage.Spec{Path: "/large"}, newText))
+	if err := h.Commit(bg, true, u)[0].Err; !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("commit of what was removed: %v", err)
+	}
+	if _, err := h.Upload(bg, u.Spec()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("reopened: %v", err)
+	}
+	if _, err := h.Stat(bg, "/"+reserved+"/x"); !errors.Is(err, storage.ErrBadPath) {
+		t.Errorf("the new one can be reached: %v", err)
+	}
+	for _, name := range []string{"/small", "/large"} {
+		if content(t, h, name) != string(newText) {
+			t.Errorf("%s holds something else", name)
+		}
+	}
+}
+
+// Whichever open finds no descriptor left, the answer is an error, the state old or new, and the next request works.
+func TestNoDescriptors(t *testing.T) {
+	var limit unix.Rlimit
+	must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
+	restore := func() { must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)) }
+	defer restore()
+	for _, sc := range scenarios() {
+		failed := 0
+		for left := range uint64(12) {
+			h := open(t, t.TempDir(), Options{})
+			must(t, sc.setup(h))
+			free, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+			must(t, err)
+			unix.Close(free)
+			must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(free) + left, Max: limit.Max}))
+			err = sc.act(h)
+			restore()
+			what := fmt.Sprintf("%s with %d descriptors, answer %v", sc.name, left, err)
+			if err != nil {
+				failed++
+			}
+			if err != nil && !errors.Is(err, unix.EMFILE) {
+				t.Errorf("%s: another error", what)
+			}
+			before, after := sc.did(t, h)
+			if !before && !after || err == nil && !after {
+				t.Errorf("%s: before %v, after %v", what, before, after)
+			}
+			must(t, put(h, storage.Spec{Path: "/next"}, newText))
+			must(t, put(h, storage.Spec{Path: "/next", Ephemeral: true}, oldText))
+			if !after {
+				if err := sc.act(h); err != nil {
+					t.Errorf("%s: the same again: %v", what, err)
+				}
+			}
+			h.Close()
+		}
+		if failed == 0 || failed == 12 {
+			t.Errorf("%s failed %d times of 12", sc.name, failed)
+		}
+	}
+}
+
 // A tree of small files that was committed as groups is there, whole, after a power cut.
 func TestPowerTree(t *testing.T) {
 	d := powercut.New(t)
