@@ -405,23 +405,29 @@ func TestStagingRemoved(t *testing.T) {
 	}
 }
 
-// Whichever open finds no descriptor left, the answer is an error, the state old or new, and the next request works.
-func TestNoDescriptors(t *testing.T) {
+// starve calls f with so many descriptors left.
+func starve(t *testing.T, left int, f func()) {
+	t.Helper()
 	var limit unix.Rlimit
 	must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
-	restore := func() { must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)) }
-	defer restore()
+	free, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	must(t, err)
+	unix.Close(free)
+	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(free + left), Max: limit.Max}))
+	defer func() { must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)) }()
+	f()
+}
+
+// Whichever open finds no descriptor left, the answer is an error, the state old or new, and the next request works.
+func TestNoDescriptors(t *testing.T) {
+	const most = 8
 	for _, sc := range scenarios() {
 		failed := 0
-		for left := range uint64(12) {
+		for left := range most {
 			h := open(t, t.TempDir(), Options{})
 			must(t, sc.setup(h))
-			free, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-			must(t, err)
-			unix.Close(free)
-			must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(free) + left, Max: limit.Max}))
-			err = sc.act(h)
-			restore()
+			var err error
+			starve(t, left, func() { err = sc.act(h) })
 			what := fmt.Sprintf("%s with %d descriptors, answer %v", sc.name, left, err)
 			if err != nil {
 				failed++
@@ -434,7 +440,6 @@ func TestNoDescriptors(t *testing.T) {
 				t.Errorf("%s: before %v, after %v", what, before, after)
 			}
 			must(t, put(h, storage.Spec{Path: "/next"}, newText))
-			must(t, put(h, storage.Spec{Path: "/next", Ephemeral: true}, oldText))
 			if !after {
 				if err := sc.act(h); err != nil {
 					t.Errorf("%s: the same again: %v", what, err)
@@ -442,9 +447,29 @@ func TestNoDescriptors(t *testing.T) {
 			}
 			h.Close()
 		}
-		if failed == 0 || failed == 12 {
-			t.Errorf("%s failed %d times of 12", sc.name, failed)
+		if failed == 0 || failed == most {
+			t.Errorf("%s failed %d times of %d", sc.name, failed, most)
 		}
+	}
+	for left := range most { // when everything is there but for the commit
+		h := open(t, t.TempDir(), Options{})
+		ups, err := stageGroup(h)
+		must(t, err)
+		var res []storage.Result
+		starve(t, left, func() { res = h.Commit(bg, true, ups...) })
+		if failed := checkGroup(t, h, fmt.Sprintf("group with %d descriptors", left), res); (failed == 0) != (left >= 4) {
+			t.Errorf("group with %d descriptors: %d members failed", left, failed)
+		}
+		again := map[bool]string{true: "/next", false: "/small"}
+		for eph, name := range again {
+			must(t, put(h, storage.Spec{Path: name, Ephemeral: eph}, newText))
+		}
+		for i, r := range h.Commit(bg, true, ups...) {
+			if res[i].Err != nil && r.Err != nil {
+				t.Errorf("group with %d descriptors: member %d again: %v", left, i, r.Err)
+			}
+		}
+		h.Close()
 	}
 }
 
