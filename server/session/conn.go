@@ -154,6 +154,7 @@ func keepAlive(nc net.Conn) {
 // run reads requests until the connection ends and returns why. When it returns, everything that was read has been
 // executed.
 func (c *conn) run() error {
+	c.batch.c, c.batch.change.L = c, &c.batch.mu
 	c.requests = newQueue(maxQueuedBytes, c.execute)
 	c.answers = newQueue(maxAnswerBytes, c.send)
 	c.beat = time.AfterFunc(c.srv.Timing.Beat, c.onBeat)
@@ -163,6 +164,7 @@ func (c *conn) run() error {
 	}
 	c.requests.close()
 	<-c.requests.drained
+	c.batch.wait()
 	c.beat.Stop()
 	c.answers.close()
 	<-c.answers.drained
@@ -214,6 +216,7 @@ func (c *conn) refuse(err error) error {
 	if killed != nil {
 		c.requests.close()
 		<-c.requests.drained
+		c.batch.wait()
 		c.respond(&wire.EmptyAnswer{Answer: wire.Answer{Error: killed}}, nil, nil)
 		return errors.New(killed.Message)
 	}
@@ -245,7 +248,7 @@ func (c *conn) execute(q *queue[*request]) {
 	for {
 		r, ok := q.next()
 		if !ok {
-			c.batch.flush(c) // nothing more is waiting: everybody's answer is due
+			c.batch.flush() // nothing more is waiting: everybody's answer is due
 			if q.done() {
 				return
 			}
@@ -265,6 +268,7 @@ func (c *conn) handle(r *request) {
 		if p := recover(); p != nil {
 			id := newID()[:8]
 			c.log.Error("panic", "cmd", r.cmd, "id", id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			c.batch.wait()
 			c.fail(&wire.Error{Code: wire.Internal, Message: "internal error " + id + " on the server"})
 			c.drain() // what was read behind it is still answered, in its place
 		}
@@ -276,12 +280,12 @@ func (c *conn) handle(r *request) {
 		if e.gate {
 			msg = r.cmd + ": already logged in"
 		}
-		c.batch.flush(c)
+		c.batch.wait()
 		c.fail(&wire.Error{Code: wire.UnknownCommand, Message: msg})
 		return
 	}
 	if !e.batched {
-		c.batch.flush(c)
+		c.batch.wait()
 	}
 	if (r.body != nil) != e.body && !e.batched {
 		c.srv.bufs.PutBody(r.lent)
@@ -292,7 +296,7 @@ func (c *conn) handle(r *request) {
 	if err == nil {
 		err = e.serve(c, r)
 	} else {
-		c.batch.flush(c)
+		c.batch.wait()
 	}
 	c.srv.bufs.PutBody(r.lent)
 	level := slog.LevelInfo
