@@ -121,6 +121,8 @@ func hintOf(err error) string {
 	switch {
 	case errors.Is(err, transfer.ErrDiffers):
 		return "-f replaces it, -o NAME takes another name"
+	case errors.Is(err, transfer.ErrIsDir):
+		return "-r moves whole directories"
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return "run the same command again when there is room: what was moved is not moved again"
 	case errors.Is(err, remote.ErrAuth), errors.Is(err, login.ErrNeedPassword):
@@ -144,6 +146,10 @@ func hintOf(err error) string {
 func (s *Shell) report(cmd string, err error) int {
 	code := ExitCode(err)
 	if s.JSON {
+		var several *severalError
+		if errors.As(err, &several) && several.told {
+			return code
+		}
 		var file *fileError
 		path := ""
 		if errors.As(err, &file) {
@@ -187,6 +193,8 @@ func errorWord(err error) string {
 		return "interrupted"
 	}
 	switch {
+	case errors.Is(err, transfer.ErrIsDir):
+		return string(wire.IsDir)
 	case errors.Is(err, fs.ErrNotExist):
 		return string(wire.NotFound)
 	case errors.Is(err, fs.ErrPermission):

@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -75,6 +76,7 @@ type Event struct {
 	Local, Remote string
 	Length        int64
 	Result        remote.Result // of a file that was moved
+	Took          time.Duration // if it was moved by itself
 	Err           error         // of Failed and Ignored
 }
 
@@ -154,6 +156,9 @@ type Summary struct {
 	Files, Dirs, Unchanged, Skipped, Ignored, Deleted, Failed int
 	Moved, Reused                                             int64 // bytes
 }
+
+// Summary returns what is known of the outcome so far: what need not or cannot be moved.
+func (p *Plan) Summary() Summary { return p.sum }
 
 // planner makes a plan.
 type planner struct {
@@ -331,7 +336,7 @@ func (p *planner) lookThere(ctx context.Context, r *Root) (all []named, found bo
 	}
 	beside := p.opts.Up && (p.opts.Existing == KeepBoth || p.opts.Existing == Ask) // free names may be needed
 	if len(r.Names) > few || beside {
-		all, found, err = list(ctx, p.client, r.Remote, false)
+		all, _, err = list(ctx, p.client, r.Remote, false)
 		if p.opts.Up && wire.CodeOf(err) == wire.Denied {
 			return nil, false, nil
 		}

@@ -92,8 +92,8 @@ func (r *run) later(t *Task) {
 	r.again = append(r.again, t)
 }
 
-func (r *run) moved(t *Task, res remote.Result) {
-	e := Event{Outcome: Moved, Local: t.Local(), Remote: t.Remote(), Length: res.Entry.Length, Result: res}
+func (r *run) moved(t *Task, res remote.Result, took time.Duration) {
+	e := Event{Outcome: Moved, Local: t.Local(), Remote: t.Remote(), Length: res.Entry.Length, Result: res, Took: took}
 	if res.Same {
 		e.Outcome = Unchanged
 	}
@@ -214,6 +214,7 @@ func (r *run) single(ctx context.Context, c *remote.Client, t *Task) {
 	o.Begin = func(length int64) { r.grow(t, length) }
 	var res remote.Result
 	var err error
+	begin := time.Now()
 	if r.opts.Up {
 		o.Parents, o.Expect, o.noFollow = true, r.expect(t), r.noFollow(t)
 		res, err = m.Put(ctx, t.Local(), t.Remote(), o)
@@ -222,7 +223,7 @@ func (r *run) single(ctx context.Context, c *remote.Client, t *Task) {
 	}
 	switch {
 	case err == nil:
-		r.moved(t, res)
+		r.moved(t, res, time.Since(begin))
 	case ctx.Err() != nil:
 	case wire.CodeOf(err) == wire.Exists && r.opts.Existing == Skip:
 		r.tell(Event{Outcome: Skipped, Local: t.Local(), Remote: t.Remote(), Length: t.Length()})
@@ -297,10 +298,11 @@ func (r *run) putOp(ctx context.Context, t *Task) *remote.Op {
 		return nil
 	}
 	data := make([]byte, src.Length)
-	if _, err := io.ReadFull(f, data); err == nil {
-		err = src.Check()
-	} else if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if _, err = io.ReadFull(f, data); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = remote.ErrSourceChanged
+	}
+	if err == nil {
+		err = src.Check()
 	}
 	if err != nil {
 		r.failed(t, err)
@@ -313,7 +315,7 @@ func (r *run) putOp(ctx context.Context, t *Task) *remote.Op {
 		case err == nil:
 			count(r.opts.Moved, res.Moved)
 			count(r.opts.Reused, res.Reused)
-			r.moved(t, res)
+			r.moved(t, res, 0)
 		case ctx.Err() != nil:
 		case wire.CodeOf(err) == wire.Exists && r.opts.Existing == Skip:
 			r.tell(Event{Outcome: Skipped, Local: t.Local(), Remote: t.Remote(), Length: t.Length()})
@@ -416,7 +418,7 @@ func (r *run) published(t *Task, err error) {
 		return
 	}
 	count(r.opts.Moved, t.Length())
-	r.moved(t, remote.Result{Entry: t.file.entry(t.Remote()), Moved: t.Length()})
+	r.moved(t, remote.Result{Entry: t.file.entry(t.Remote()), Moved: t.Length()}, 0)
 }
 
 // others does what moves no bytes: empty directories, and times of files that were right.
