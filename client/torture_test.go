@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/ssh"
 	"golang.org/x/sync/errgroup"
 
 	"ferry/client/remote"
@@ -63,6 +65,7 @@ type torment struct {
 	t     *testing.T
 	seed  uint64
 	proxy *faultproxy.Proxy
+	key   ssh.Signer
 	begin time.Time
 	done  chan bool // something for each operation that ended
 
@@ -77,10 +80,17 @@ func torture(t *testing.T, seed uint64) {
 	t.Run(fmt.Sprintf("FERRY_SEED=%d", seed), func(t *testing.T) {
 		m := &torment{Process: servertest.Exec(t), t: t, seed: seed, begin: time.Now(), done: make(chan bool, tortureClients*tortureOps)}
 		m.AddUser("alice", password)
-		var err error
-		if m.proxy, err = faultproxy.Start(m.Addr()); err != nil {
+		_, private, err := ed25519.GenerateKey(nil)
+		if err == nil {
+			m.key, err = ssh.NewSignerFromKey(private)
+		}
+		if err == nil {
+			m.proxy, err = faultproxy.Start(m.Addr())
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
+		m.Set("alice", "keys", string(ssh.MarshalAuthorizedKey(m.key.PublicKey())))
 		defer m.proxy.Close()
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		var wg sync.WaitGroup
@@ -165,8 +175,10 @@ func (m *torment) last(ctx context.Context) {
 	m.kill()
 	m.Start()
 	p := &player{torment: m, id: tortureClients, known: map[string]known{}}
+	o := m.options(m.Addr())
+	o.Keys = []ssh.Signer{m.key}
 	var err error
-	if p.client, err = remote.Login(ctx, m.options(m.Addr())); err != nil {
+	if p.client, err = remote.Login(ctx, o); err != nil {
 		m.t.Fatal(err)
 	}
 	defer p.client.Close()
@@ -268,6 +280,9 @@ func (m *torment) login(ctx context.Context) []*player {
 		}
 		o := m.options(addr)
 		g.Go(func() (err error) {
+			if i > 0 { // one with the password, which takes long
+				o.Keys = []ssh.Signer{m.key}
+			}
 			p := &player{torment: m, id: i, rnd: rand.New(rand.NewPCG(m.seed, uint64(i))), known: map[string]known{}}
 			p.client, err = remote.Login(ctx, o)
 			players[i] = p
