@@ -25,21 +25,19 @@ func (b *bench) resumed(d direction) row {
 		if err != nil {
 			return nil, err
 		}
-		sftp := sftpTool()
-		put, get := sftp.put, sftp.get
-		sftp.put = func(s *site, v *server, from, name string) command { return appending(put(s, v, from, name)) }
-		sftp.get = func(s *site, v *server, name, to string) command { return appending(get(s, v, name, to)) }
-		curl := curlFTP("curl", "-C", "-")
+		sftp := sftpTool().changed("sftp", func(c command, _ *server) command {
+			verb, rest, _ := strings.Cut(c.stdin, " ")
+			c.stdin = verb + " -a " + rest
+			return c
+		})
+		curl := curlFTP("curl")
 		if d == down {
 			curl = curlHTTPS()
-			get := curl.get
-			curl.name = "curl"
-			curl.get = func(s *site, v *server, name, to string) command {
-				c := get(s, v, name, to)
-				c.argv = append(c.argv, "-C", "-")
-				return c
-			}
 		}
+		curl = curl.changed("curl", func(c command, _ *server) command {
+			c.argv = append(c.argv[:len(c.argv):len(c.argv)], "-C", "-")
+			return c
+		})
 		careless := []string{"sftp", "lftp", "curl"}
 		w := &work{medium: s.medium, bytes: n, bars: []report.Criterion{must(0.5, "rsync ssh --append-verify"), aim(1.0, careless...)},
 			note: "sftp, lftp and curl do not look at what is there already; the aim is the fastest of them"}
@@ -49,13 +47,6 @@ func (b *bench) resumed(d direction) row {
 		}
 		return w, nil
 	}}
-}
-
-// appending makes sftp's put and get go on.
-func appending(c command) command {
-	verb, rest, _ := strings.Cut(c.stdin, " ")
-	c.stdin = verb + " -a " + rest
-	return c
 }
 
 // goOn is move with nine tenths there. For ferry's upload they are what a client that was killed has left; all others, and
@@ -228,49 +219,52 @@ func (b *bench) oneShot(place string) row {
 	}}
 }
 
-// withKey is ferry's login with a key, if this ferry knows it.
+// withKey is ferry's part with a key for a login, if this ferry knows it.
 func (b *bench) withKey(ctx context.Context, s *site) entry {
-	missing := func(err error) entry { return entry{tool: "ferry with a key", missing: err.Error()} }
-	help, err := b.output(ctx, command{argv: []string{b.ferry, "--help"}})
+	key, err := s.identity(ctx)
 	if err != nil {
-		return missing(err)
+		return entry{tool: "ferry with a key", missing: oneLine(err)}
+	}
+	return s.move(ctx, ferryKey(key), s.here(fmt.Sprintf("file-%d", 1<<10)), up, nil)
+}
+
+// identity returns a key that ferry can log in with at this site, made when it is first asked for.
+func (s *site) identity(ctx context.Context) (string, error) {
+	help, err := s.b.output(ctx, command{argv: []string{s.b.ferry, "--help"}})
+	if err != nil {
+		return "", err
 	}
 	if !strings.Contains(help, "--identity") {
-		return missing(errors.New("not yet: ferry has no --identity"))
+		return "", errors.New("not yet: ferry has no --identity")
 	}
 	keygen, err := program("ssh-keygen")
 	if err != nil {
-		return missing(err)
+		return "", err
 	}
 	v, err := s.up(ctx, "ferryd")
 	if err != nil {
-		return missing(err)
+		return "", err
 	}
 	key := filepath.Join(s.dir, "ferryd", "identity")
-	if err := b.run(ctx, command{argv: []string{keygen, "-q", "-t", "ed25519", "-N", "", "-C", "bench", "-f", key}}); err != nil {
-		return missing(err)
+	if _, err := os.Stat(key); err == nil {
+		return key, nil
+	}
+	if err := s.b.run(ctx, command{argv: []string{keygen, "-q", "-t", "ed25519", "-N", "", "-C", "bench", "-f", key}}); err != nil {
+		return "", err
 	}
 	public, err := os.ReadFile(key + ".pub")
 	if err != nil {
-		return missing(err)
+		return "", err
 	}
-	if err := b.run(ctx, command{argv: []string{b.ferryd, "user", "mod", user, "--keys", strings.TrimSpace(string(public)), "--data", v.data}}); err != nil {
-		return missing(err)
+	if err := s.b.run(ctx, command{argv: []string{s.b.ferryd, "user", "mod", user, "--keys", strings.TrimSpace(string(public)), "--data", v.data}}); err != nil {
+		return "", err
 	}
 	v.Process.Signal(syscall.SIGHUP)
-	t := ferryTool()
-	t.name = "ferry with a key"
-	t.put = func(s *site, v *server, from, name string) command {
-		c := s.ferry(v, s.dir, fmt.Sprintf("put %s -o %s", from, name), "--identity", key)
-		c.env = nil
-		return c
-	}
-	e := s.move(ctx, t, s.here(fmt.Sprintf("file-%d", 1<<10)), up, nil)
 	for range 100 { // until the server has read its accounts again
-		if err = b.run(ctx, s.ferry(v, s.dir, "pwd", "--identity", key)); err == nil {
-			return e
+		if err = s.b.run(ctx, ferryKey(key).get(s, v, "nothing", "nothing")); err == nil || !strings.Contains(err.Error(), "exit status 3") {
+			return key, nil
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	return missing(err)
+	return "", err
 }

@@ -28,9 +28,8 @@ func (s *site) far(words ...string) []string {
 }
 
 // ferry runs a line of ferry's shell.
-func (s *site) ferry(v *server, dir, line string, options ...string) command {
-	words := s.far(s.b.ferry, "-q", "--progress", "none", "--fingerprint", v.key)
-	words = append(append(words, options...), "-c", line, user+"@"+v.addr)
+func (s *site) ferry(v *server, dir, line string) command {
+	words := s.far(s.b.ferry, "-q", "--progress", "none", "--fingerprint", v.key, "-c", line, user+"@"+v.addr)
 	return command{argv: words, dir: dir, env: []string{"FERRY_PASSWORD=" + password}}
 }
 
@@ -55,18 +54,43 @@ func ferryTool() tool {
 	}
 }
 
+// changed is a tool under another name whose commands are altered.
+func (t tool) changed(name string, change func(c command, v *server) command) tool {
+	three := func(make func(*site, *server, string, string) command) func(*site, *server, string, string) command {
+		if make == nil {
+			return nil
+		}
+		return func(s *site, v *server, from, to string) command { return change(make(s, v, from, to), v) }
+	}
+	two := func(make func(*site, *server, string) command) func(*site, *server, string) command {
+		if make == nil {
+			return nil
+		}
+		return func(s *site, v *server, from string) command { return change(make(s, v, from), v) }
+	}
+	t.name = name
+	t.put, t.get, t.getTree, t.getAgain = three(t.put), three(t.get), three(t.getTree), three(t.getAgain)
+	t.putTree, t.putAgain = two(t.putTree), two(t.putAgain)
+	return t
+}
+
 // ferryPlain is ferry without encryption.
 func ferryPlain() tool {
-	t := ferryTool()
-	plain := func(c command, v *server) command {
+	return ferryTool().changed("ferry", func(c command, v *server) command {
 		words := c.argv[:len(c.argv)-1]
 		c.argv = append(words[:len(words):len(words)], "--plain", user+"@"+v.plain)
 		return c
-	}
-	put, get := t.put, t.get
-	t.put = func(s *site, v *server, from, name string) command { return plain(put(s, v, from, name), v) }
-	t.get = func(s *site, v *server, name, to string) command { return plain(get(s, v, name, to), v) }
-	return t
+	})
+}
+
+// ferryKey is ferry that logs in with a key instead of the password.
+func ferryKey(key string) tool {
+	return ferryTool().changed("ferry with a key", func(c command, _ *server) command {
+		last := len(c.argv) - 1
+		c.argv = append(c.argv[:last:last], "--identity", key, c.argv[last])
+		c.env = nil
+		return c
+	})
 }
 
 func sftpTool() tool {
