@@ -225,11 +225,26 @@ func (r *run) single(ctx context.Context, c *remote.Client, t *Task) {
 	case err == nil:
 		r.moved(t, res, time.Since(begin))
 	case ctx.Err() != nil:
-	case wire.CodeOf(err) == wire.Exists && r.opts.Existing == Skip:
-		r.tell(Event{Outcome: Skipped, Local: t.Local(), Remote: t.Remote(), Length: t.Length()})
+	case wire.CodeOf(err) == wire.Exists && r.opts.Up:
+		r.exists(ctx, c, t, err)
 	default:
 		r.failed(t, err)
 	}
+}
+
+// exists is what to do about a name that came to be on the server since the plan was made: perhaps by what is left of an
+// earlier run of this job.
+func (r *run) exists(ctx context.Context, c *remote.Client, t *Task, err error) {
+	e := Event{Outcome: Skipped, Local: t.Local(), Remote: t.Remote(), Length: t.Length()}
+	there, serr := c.Stat(ctx, t.Remote())
+	switch f := fileIn(there); {
+	case serr == nil && f.Kind == Regular && f.Length == t.Length() && f.Mtime == t.file.Mtime:
+		e.Outcome = Unchanged
+	case r.opts.Existing != Skip:
+		r.failed(t, err)
+		return
+	}
+	r.tell(e)
 }
 
 // fetch gets one file, as it is now.
@@ -297,13 +312,7 @@ func (r *run) putOp(ctx context.Context, t *Task) *remote.Op {
 		r.later(t)
 		return nil
 	}
-	data := make([]byte, src.Length)
-	if _, err = io.ReadFull(f, data); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		err = remote.ErrSourceChanged
-	}
-	if err == nil {
-		err = src.Check()
-	}
+	data, err := readAll(src)
 	if err != nil {
 		r.failed(t, err)
 		return nil
@@ -317,14 +326,24 @@ func (r *run) putOp(ctx context.Context, t *Task) *remote.Op {
 			count(r.opts.Reused, res.Reused)
 			r.moved(t, res, 0)
 		case ctx.Err() != nil:
-		case wire.CodeOf(err) == wire.Exists && r.opts.Existing == Skip:
-			r.tell(Event{Outcome: Skipped, Local: t.Local(), Remote: t.Remote(), Length: t.Length()})
-		case wire.CodeOf(err) == "": // this connection is not for it
+		case wire.CodeOf(err) == "", wire.CodeOf(err) == wire.Exists: // this connection is not for it, or it must be looked at
 			r.later(t)
 		default:
 			r.failed(t, err)
 		}
 	})
+}
+
+// readAll returns the bytes of a small source, all of one moment.
+func readAll(src remote.Source) ([]byte, error) {
+	data := make([]byte, src.Length)
+	if n, err := src.ReadAt(data, 0); n < len(data) {
+		if errors.Is(err, io.EOF) {
+			err = remote.ErrSourceChanged
+		}
+		return nil, err
+	}
+	return data, src.Check()
 }
 
 // fetchSmall fetches small files one behind the other without waiting for each.
