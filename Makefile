@@ -1,7 +1,8 @@
 FUZZTIME ?= 20s
 TIMEOUT ?= 15m
+SECONDS ?= 300
 
-.PHONY: build test race lint fuzz cover bench demo clean
+.PHONY: build test race lint fuzz cover bench torture demo clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/ferry ./client
@@ -25,8 +26,15 @@ cover:
 	go test -timeout $(TIMEOUT) -coverpkg=./... -coverprofile=cover.out ./...
 	go tool cover -func=cover.out
 
-bench:
+bench: build # beside the peers that are installed; BENCH='-h' tells what it takes
+	CGO_ENABLED=0 go build -trimpath -o bin/bench ./bench
+	bin/bench $(BENCH)
+
+microbench:
 	go test -run='^$$' -bench=. -benchmem ./...
+
+torture: # kill, cut and check histories for SECONDS, with new seeds each time
+	FERRY_TORTURE=$(SECONDS) go test -count=1 -timeout 0 -run='^TestHistory$$' -v ./client
 
 demo: build
 	tools/demo.sh

@@ -31,7 +31,10 @@ type options struct {
 	passwordStdin, trustFirst, plain            bool
 	fingerprint, knownHosts, progress, syncMode string
 	reconnectFor                                time.Duration
+	parallel                                    int
+	limit                                       string
 	json, quiet                                 bool
+	identity                                    []string
 }
 
 // run is the program; it returns the exit code.
@@ -60,6 +63,7 @@ func run(ctx context.Context, args []string) int {
 	f.StringVar(&o.passwordFile, "password-file", "", "read the password from the first line of a file")
 	f.BoolVar(&o.passwordStdin, "password-stdin", false, "read the password from the first line of stdin")
 	f.StringVar(&o.passwordCommand, "password-command", "", "take the first line a command prints as the password")
+	f.StringArrayVar(&o.identity, "identity", nil, "log in with this private key (or the ssh-agent's half of this public one)")
 	f.StringVar(&o.fingerprint, "fingerprint", "", "accept only the server with this key (SHA256:...)")
 	f.BoolVar(&o.trustFirst, "trust-first", false, "accept and remember the key of an unknown server")
 	f.StringVar(&o.knownHosts, "known-hosts", "", "where the keys of servers are remembered")
@@ -68,6 +72,8 @@ func run(ctx context.Context, args []string) int {
 	f.BoolVar(&o.json, "json", false, "results as JSON, one object a line")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "only results and errors")
 	f.StringVar(&o.progress, "progress", "auto", "auto, bar, plain, json or none")
+	f.IntVar(&o.parallel, "parallel", 0, "connections of a transfer, 1 to 16 (default: one, more on a long line)")
+	f.StringVar(&o.limit, "limit", "", "move at most so many bytes a second, as 500K or 2MiB/s")
 	f.StringVar(&o.syncMode, "sync", "full", "full: puts are on disk when they are called stored; none: do not wait for that")
 	cmd.SetArgs(args)
 	if err := cmd.ExecuteContext(ctx); err != nil {
@@ -110,6 +116,7 @@ func (o *options) start(ctx context.Context, cmd *cobra.Command, args []string) 
 		{o.commands != "" && o.batch != "", "-c and -b do not go together"},
 		{!slices.Contains([]string{"full", "none"}, o.syncMode), "--sync is full or none"},
 		{!slices.Contains([]string{"auto", "bar", "plain", "json", "none"}, o.progress), "--progress is auto, bar, plain, json or none"},
+		{o.parallel < 0 || o.parallel > transfer.MaxParallel || o.parallel == 0 && cmd.Flags().Changed("parallel"), "--parallel is 1 to 16"},
 	} {
 		if wrong.is {
 			return complain(&shell.UsageError{Msg: wrong.msg, Advice: "ferry --help lists the options"})
@@ -117,6 +124,13 @@ func (o *options) start(ctx context.Context, cmd *cobra.Command, args []string) 
 	}
 	if o.fingerprint != "" && !remote.ValidFingerprint(o.fingerprint) {
 		return complain(&shell.UsageError{Msg: "--fingerprint: not of the form SHA256:...", Advice: "`ferryd fingerprint --data DIR` prints it on the server"})
+	}
+	limit := int64(0)
+	if o.limit != "" {
+		var err error
+		if limit, err = shell.ParseLimit(o.limit); err != nil {
+			return complain(&shell.UsageError{Msg: "--limit: " + err.Error()})
+		}
 	}
 	state, err := stateDir()
 	if err != nil {
@@ -136,12 +150,13 @@ func (o *options) start(ctx context.Context, cmd *cobra.Command, args []string) 
 		}
 		p.given = &line
 	}
-	if env, ok := os.LookupEnv("FERRY_PASSWORD"); ok {
+	if env := os.Getenv("FERRY_PASSWORD"); env != "" {
 		p.env = &env
 		os.Unsetenv("FERRY_PASSWORD") // commands started from the shell must not see it
 	}
 	c := shell.Config{
 		Out: os.Stdout, Err: progress, Person: person, JSON: o.json, Quiet: o.quiet, NoSync: o.syncMode == "none", Version: version(),
+		Parallel: o.parallel, Limit: limit,
 		Mover: transfer.Mover{Jobs: transfer.Jobs{Dir: filepath.Join(state, "jobs")}, Ops: partial.Real()},
 		Remote: remote.Options{Address: target.Address, Plain: target.Plain, User: target.User, Known: remote.KnownHosts{Path: known},
 			Fingerprint: o.fingerprint, TrustFirst: o.trustFirst, ReconnectFor: o.reconnectFor, Program: "ferry " + version()},
@@ -156,6 +171,7 @@ func (o *options) start(ctx context.Context, cmd *cobra.Command, args []string) 
 			return complain(err)
 		}
 	case o.commands != "":
+		c.Stdin = os.Stdin
 		c.In = shell.NewScript(strings.NewReader(o.commands), os.Stdout)
 	case o.batch != "" && o.batch != "-":
 		f, err := os.Open(o.batch)
@@ -163,6 +179,7 @@ func (o *options) start(ctx context.Context, cmd *cobra.Command, args []string) 
 			return complain(err)
 		}
 		defer f.Close()
+		c.Stdin = os.Stdin
 		c.In = shell.NewScript(f, os.Stdout)
 	default:
 		c.In = shell.NewScript(os.Stdin, os.Stdout)
@@ -179,6 +196,10 @@ func (o *options) start(ctx context.Context, cmd *cobra.Command, args []string) 
 		})
 		defer stop()
 	}
+	if c.Remote.Keys, err = p.keys(); err != nil {
+		return complain(err)
+	}
+	c.Remote.Eager = !person && len(o.identity) == 1 && !p.source()
 	sh = shell.New(c)
 	defer sh.Close()
 	defer c.In.Close()

@@ -2,13 +2,16 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"ferry/internal/faultproxy"
 	"ferry/internal/powercut"
 	"ferry/server/servertest"
 )
@@ -36,25 +39,43 @@ func ferryRun(t *testing.T, p *servertest.Process, state string, args ...string)
 }
 
 // TestPowerCut: what was called stored is there after the power failed in the next moment: a new file, one that replaced
-// another, a small one, an empty one, a directory, a move and a removal.
+// another, one that went on after it was interrupted, a small one, an empty one, a tree of small ones, a directory, a move
+// and a removal.
 func TestPowerCut(t *testing.T) {
 	disk := powercut.New(t)
 	t.Setenv("TMPDIR", disk.Dir())
 	t.Run("disk", func(t *testing.T) { // whose temporary directories lie on the disk
 		p := servertest.Exec(t)
 		p.AddUser("alice", password)
+		proxy, err := faultproxy.Start(p.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer proxy.Close()
 		state := t.TempDir()
-		files := map[string][]byte{"new": pattern(5<<20+7, 1), "old": pattern(3<<20, 2), "small": []byte("hello"), "empty": {}}
+		files := map[string][]byte{"new": pattern(5<<20+7, 1), "old": pattern(3<<20, 2), "broken": pattern(8<<20+9, 3), "small": []byte("hello"), "empty": {}}
+		for i := range 100 {
+			files[fmt.Sprintf("tree/%d/f%03d", i%7, i)] = pattern(4096*(i%3), uint64(i))
+		}
 		for name, text := range files {
-			if err := os.WriteFile(filepath.Join(state, name), text, 0o600); err != nil {
+			path := filepath.Join(state, name)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, text, 0o600)); err != nil {
 				t.Fatal(err)
 			}
 		}
 		ferryRun(t, p, state, "-c", "put new -o old; put small -o moving; put small -o gone")
-		out := ferryRun(t, p, state, "-c", "put new; put -f old; put small empty; mkdir -p a/b; mv moving a/b/moved; rm gone")
-		if n := strings.Count(out, "stored "); n != 4 {
+		proxy.Cut(faultproxy.Up, 6<<20, faultproxy.RST)
+		proxy.Cut(faultproxy.Up, 0, faultproxy.RST)
+		interrupted := ferryCommand(t, p, state, "--reconnect-for", "0s", "-c", "put broken")
+		through(interrupted, proxy.Addr())
+		if out, err := interrupted.CombinedOutput(); err == nil || !strings.Contains(string(out), "lost") {
+			t.Fatalf("the line was cut, and put ended with %v\n%s", err, out)
+		}
+		out := ferryRun(t, p, state, "-c", "put broken; put new; put -f old; put small empty; mkdir -p a/b; mv moving a/b/moved; rm gone")
+		if n := strings.Count(out, "stored "); n != 5 || !strings.Contains(out, "reused and verified") {
 			t.Fatalf("%d files are called stored:\n%s", n, out)
 		}
+		treeRun(t, p, state, "tree")
 		p.Kill()
 		home := filepath.Join(disk.Cut(), strings.TrimPrefix(p.Home("alice"), disk.Dir()))
 		files["a/b/moved"] = files["small"]
@@ -70,6 +91,69 @@ func TestPowerCut(t *testing.T) {
 			}
 		}
 	})
+}
+
+// treeRun puts a directory with all that is in it.
+func treeRun(t *testing.T, p *servertest.Process, state, dir string) {
+	t.Helper()
+	subs, err := os.ReadDir(filepath.Join(state, dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string // "put -r DIR" where that is known
+	for _, sub := range subs {
+		lines = append(lines, fmt.Sprintf("mkdir -p %s/%s; put %s/%s/* -O %s/%s", dir, sub.Name(), dir, sub.Name(), dir, sub.Name()))
+	}
+	ferryRun(t, p, state, "-c", strings.Join(lines, "; "))
+}
+
+// through makes a command reach the server at another address.
+func through(c *exec.Cmd, addr string) {
+	for i, a := range c.Args {
+		if strings.HasPrefix(a, "alice@") {
+			c.Args[i] = "alice@" + addr
+		}
+	}
+}
+
+// TestInterrupt: Ctrl-C in the middle of a put or a get ends it at once with nothing half to be seen, and the same command
+// goes on.
+func TestInterrupt(t *testing.T) {
+	for name, put := range map[string]bool{"put": true, "get": false} {
+		t.Run(name, func(t *testing.T) {
+			k := newKilling(t)
+			if !put {
+				if err := os.WriteFile(filepath.Join(k.Home("alice"), "f"), k.data, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			k.proxy.SetRate(40 << 20)
+			c := k.ferry(k.proxy.Addr(), lineOf(put))
+			if err := c.Start(); err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- c.Wait() }()
+			k.until(ended, "enough was moved", func() bool { return k.staged(put) >= 8<<20 })
+			if err := c.Process.Signal(os.Interrupt); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case err := <-ended:
+				if c.ProcessState.ExitCode() != 130 {
+					t.Errorf("it ended with %v", err)
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatal("it goes on")
+			}
+			k.whole(put, false)
+			k.proxy.SetRate(0)
+			if got := k.finish(k.Addr(), lineOf(put)); got.Reused < 4<<20 {
+				t.Errorf("of what was there only %d bytes were of use", got.Reused)
+			}
+			k.whole(put, true)
+		})
+	}
 }
 
 // TestParallelUserAdd: 20 ferryd that add a user at the same time add 20 users, and the comments stay.

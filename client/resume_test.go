@@ -46,11 +46,7 @@ func newKilling(t *testing.T) *killing {
 // ferry returns the command, to be reached through addr.
 func (k *killing) ferry(addr, line string) *exec.Cmd {
 	c := ferryCommand(k.t, k.Process, k.here, "--json", "--progress", "json", "-c", line)
-	for i, a := range c.Args {
-		if strings.HasPrefix(a, "alice@") {
-			c.Args[i] = "alice@" + addr
-		}
-	}
+	through(c, addr)
 	return c
 }
 

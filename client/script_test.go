@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/ed25519"
+	"encoding/pem"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -8,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/crypto/ssh"
 
 	"ferry/internal/faultproxy"
 	"ferry/server/servertest"
@@ -51,7 +54,7 @@ func TestScript(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"makefile": makeFile, "server": serverCommand, "cut": cutCommand, "poke": poke, "code": code, "same": same,
+			"makefile": makeFile, "server": serverCommand, "cut": cutCommand, "poke": poke, "code": code, "same": same, "keypair": keyPair,
 		},
 	})
 }
@@ -68,7 +71,7 @@ func makeFile(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), pattern(int(size), seed), 0o644))
 }
 
-// server stop|restart|lock NAME|unlock NAME
+// server stop|restart|set NAME KEY VALUE
 func serverCommand(ts *testscript.TestScript, neg bool, args []string) {
 	w := ts.Value("world").(*world)
 	switch args[0] {
@@ -76,6 +79,8 @@ func serverCommand(ts *testscript.TestScript, neg bool, args []string) {
 		w.server.Stop()
 	case "restart":
 		w.server.Restart()
+	case "set": // NAME KEY VALUE: a key of an account
+		w.server.Set(args[1], args[2], args[3])
 	default:
 		ts.Fatalf("server %s?", args[0])
 	}
@@ -88,6 +93,23 @@ func cutCommand(ts *testscript.TestScript, neg bool, args []string) {
 	dir := map[string]faultproxy.Direction{"up": faultproxy.Up, "down": faultproxy.Down}[args[0]]
 	how := map[string]faultproxy.How{"fin": faultproxy.FIN, "rst": faultproxy.RST, "silence": faultproxy.Silence}[args[2]]
 	ts.Value("world").(*world).proxy.Cut(dir, n, how)
+}
+
+// keypair FILE [PASSPHRASE]: a private key, and the public one in FILE.pub and as $KEY.
+func keyPair(ts *testscript.TestScript, neg bool, args []string) {
+	_, key, err := ed25519.GenerateKey(nil)
+	ts.Check(err)
+	block, err := ssh.MarshalPrivateKey(key, "")
+	if len(args) > 1 {
+		block, err = ssh.MarshalPrivateKeyWithPassphrase(key, "", []byte(args[1]))
+	}
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), pem.EncodeToMemory(block), 0o600))
+	public, err := ssh.NewPublicKey(key.Public())
+	ts.Check(err)
+	text := string(ssh.MarshalAuthorizedKey(public))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".pub"), []byte(text), 0o644))
+	ts.Setenv("KEY", strings.TrimSpace(text))
 }
 
 // poke FILE OFFSET TEXT: overwrites bytes.

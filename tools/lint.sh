@@ -44,6 +44,10 @@ check() {
 		[[ $kind == test ]] && in_tree "$to" ferry/internal || fail "$from -> $to ($kind): shared imports nothing outside shared"
 	elif in_tree "$from" ferry/internal && ! in_tree "$to" ferry/internal && ! in_tree "$to" ferry/shared; then
 		fail "$from -> $to ($kind): internal imports neither client nor server"
+	elif in_tree "$to" ferry/bench && ! in_tree "$from" ferry/bench; then
+		fail "$from -> $to ($kind): nothing imports bench"
+	elif in_tree "$from" ferry/bench && { in_tree "$to" ferry/server || in_tree "$to" ferry/internal; }; then
+		[[ $kind == test && $to == ferry/server/servertest ]] || fail "$from -> $to ($kind): bench imports client and shared only"
 	fi
 }
 

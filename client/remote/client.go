@@ -17,6 +17,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"ferry/shared/login"
 	"ferry/shared/wire"
 )
@@ -26,8 +28,12 @@ type Options struct {
 	Address string // host:port, [ip]:port or unix:PATH
 	Plain   bool   // no TLS; always so for unix:PATH
 	User    string
-	// Password is called at most once, before the server is contacted.
+	// Password is called at most once, before the server is contacted; with Keys only if none of them is accepted.
 	Password func(ctx context.Context) (string, error)
+	// Keys are what to log in with before a password is asked for. They are shown to a server only whose key is known.
+	Keys []ssh.Signer
+	// Eager lets the first command travel with the login, if there is one key: a refusal is told by that command.
+	Eager bool
 
 	Known       KnownHosts
 	Fingerprint string // accept this key only
@@ -45,17 +51,38 @@ type Options struct {
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
-// Client is a session. One command at a time may use it, except where a method says otherwise.
+// Client is one connection of a session, made again whenever it is lost. One command at a time may use it, except where a
+// method says otherwise; Sibling makes further ones.
 type Client struct {
-	opts   Options
-	bufs   *wire.Buffers
-	secret *login.Secret
-	pinned string // fingerprint of the server logged in to
+	*member
 
 	mu     sync.Mutex
 	conn   *conn
-	info   Info
 	closed bool
+	extra  []*Client // for transfers over several connections
+}
+
+// member is what the connections of a session have in common.
+type member struct {
+	opts Options
+	bufs *wire.Buffers
+
+	entering sync.Mutex // held while logging in, so that all connections come into one session
+
+	state  sync.Mutex // guards what follows
+	secret *login.Secret
+	ticket ticket
+	pinned string // fingerprint of the server logged in to
+	info   Info
+	trip   time.Duration // shortest time that an answer took; 0: not known
+	signer ssh.Signer    // the key that was accepted
+}
+
+// ticket is what lets a further connection join a session.
+type ticket struct {
+	session string
+	secret  []byte
+	boot    string
 }
 
 // Info is what the server said of the session.
@@ -69,6 +96,14 @@ type Info struct {
 
 // ErrAuth means that the server refused the user or the password.
 var ErrAuth = errors.New("login refused: wrong user or password")
+
+// RefusedError means that the user is who he claims to be and is not let in all the same: the account is locked, say.
+type RefusedError struct{ Why *wire.Error }
+
+func (e *RefusedError) Error() string { return "login refused: " + e.Why.Message }
+
+// Unwrap returns what the server said.
+func (e *RefusedError) Unwrap() error { return e.Why }
 
 // UnreachableError means that no connection could be made, or not again.
 type UnreachableError struct {
@@ -86,8 +121,8 @@ func (e *UnreachableError) Error() string {
 
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
-// Login connects and logs in. Errors: *TrustError, *UnreachableError, ErrAuth, or a *wire.Error (denied when the account is
-// locked, version when the two programs have none in common).
+// Login connects and logs in. Errors: *TrustError, *UnreachableError, ErrAuth, *RefusedError, or a *wire.Error (version when
+// the two programs have none in common).
 func Login(ctx context.Context, o Options) (*Client, error) {
 	if o.Silence == 0 {
 		o.Silence = 30 * time.Second
@@ -101,45 +136,83 @@ func Login(ctx context.Context, o Options) (*Client, error) {
 	if strings.HasPrefix(o.Address, "unix:") {
 		o.Plain = true
 	}
+	c := &Client{member: &member{opts: o, bufs: &wire.Buffers{}}}
+	err := c.trusting(func() error { return c.byKey(ctx) })
+	var unknown *TrustError
+	if errors.As(err, &unknown) && unknown.Want == "" && !unknown.Declined {
+		err = ErrAuth // only a password makes a server prove itself
+	}
+	if !errors.Is(err, ErrAuth) {
+		return c.unless(err)
+	}
 	password, err := o.Password(ctx)
+	if err != nil && unknown != nil {
+		err = unknown
+	}
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{opts: o, bufs: &wire.Buffers{}}
-	for {
-		err := c.connect(ctx, password)
-		var ask *TrustError
-		if !errors.As(err, &ask) || ask.Want != "" || ask.Declined || o.Confirm == nil {
-			if err != nil {
-				return nil, err
-			}
-			debug.FreeOSMemory() // the 64 MiB of Argon2id are not needed again
-			return c, nil
-		}
-		// The person's pause must not meet the server's time limit: the connection is closed meanwhile.
-		yes, cerr := o.Confirm(ask.Addr, ask.Got)
-		if cerr != nil {
-			return nil, cerr
-		}
-		if !yes {
-			ask.Declined = true
-			return nil, ask
-		}
-		c.pinned = ask.Got
-	}
+	err = c.trusting(func() error { return c.connect(ctx, password) })
+	debug.FreeOSMemory() // the 64 MiB of Argon2id are not needed again
+	return c.unless(err)
 }
 
-// Info returns what the server said at the last login.
+// unless returns the client if there is no error.
+func (c *Client) unless(err error) (*Client, error) {
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// trusting connects; if the server is not known, and somebody is there to be asked about its key, it does so again after a
+// yes. A person's pause must not meet the server's time limit: the connection is closed meanwhile.
+func (c *Client) trusting(connect func() error) error {
+	err := connect()
+	var ask *TrustError
+	if !errors.As(err, &ask) || ask.Want != "" || ask.Declined || c.opts.Confirm == nil {
+		return err
+	}
+	yes, err := c.opts.Confirm(ask.Addr, ask.Got)
+	if err != nil {
+		return err
+	}
+	if !yes {
+		ask.Declined = true
+		return ask
+	}
+	c.pinned = ask.Got
+	return connect()
+}
+
+// Info returns what the server said at the last login; after one by key it waits for that.
 func (c *Client) Info() Info {
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	k := c.conn
+	c.mu.Unlock()
+	if k != nil {
+		k.welcome()
+	}
+	c.state.Lock()
+	defer c.state.Unlock()
 	return c.info
 }
 
+// RoundTrip returns about how long the way to the server and back is.
+func (c *member) RoundTrip() time.Duration {
+	c.state.Lock()
+	defer c.state.Unlock()
+	return c.trip
+}
+
+// Sibling returns another client of the session with a connection of its own, which is made at the first use. It must be
+// closed. A session has at most 16 connections.
+func (c *Client) Sibling() *Client { return &Client{member: c.member} }
+
 // Server returns what names the server for good: the fingerprint of its key, or without encryption its address.
-func (c *Client) Server() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (c *member) Server() string {
+	c.state.Lock()
+	defer c.state.Unlock()
 	if c.pinned != "" {
 		return c.pinned
 	}
@@ -147,7 +220,7 @@ func (c *Client) Server() string {
 }
 
 // Options returns what the client was made with.
-func (c *Client) Options() Options { return c.opts }
+func (c *member) Options() Options { return c.opts }
 
 // connect makes a connection and logs in on it, by the secret when there is one.
 func (c *Client) connect(ctx context.Context, password string) error {
@@ -197,10 +270,11 @@ func dialReason(err error) error {
 }
 
 // shake brings TLS up, checks the server's key, and logs in.
-func (c *Client) shake(ctx context.Context, nc net.Conn, password string) (*conn, error) {
+func (c *member) shake(ctx context.Context, nc net.Conn, password string) (*conn, error) {
 	link := wire.NewLink(nc, 2*c.opts.Silence, c.bufs)
 	stream := net.Conn(link)
 	var bind login.Binding
+	var keyBind []byte
 	var shown string
 	if !c.opts.Plain {
 		t := tls.Client(link, &tls.Config{
@@ -211,7 +285,10 @@ func (c *Client) shake(ctx context.Context, nc net.Conn, password string) (*conn
 				return c.trust(shown)
 			},
 		})
-		if err := t.HandshakeContext(ctx); err != nil {
+		begin := time.Now()
+		err := t.HandshakeContext(ctx)
+		c.took(time.Since(begin))
+		if err != nil {
 			var te *TrustError
 			if errors.As(err, &te) {
 				return nil, te
@@ -222,14 +299,23 @@ func (c *Client) shake(ctx context.Context, nc net.Conn, password string) (*conn
 			}
 			return nil, &UnreachableError{Addr: c.opts.Address, Err: fmt.Errorf("TLS: %w", dialReason(err))}
 		}
-		var err error
 		if bind, err = login.TLSBinding(t.ConnectionState()); err != nil {
+			return nil, err
+		}
+		if keyBind, err = login.KeyBinding(t.ConnectionState()); err != nil {
 			return nil, err
 		}
 		stream = t
 	}
 	w := wire.NewConn(stream, link)
-	info, secret, err := c.authenticate(w, password, bind)
+	if c.signer != nil && c.pass().secret == nil {
+		c.state.Lock()
+		c.pinned = shown
+		c.state.Unlock()
+		link.SetLimit(time.Time{})
+		return c.present(w, keyBind)
+	}
+	boot, err := c.authenticate(w, password, bind, keyBind)
 	if err != nil {
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || isNet(err) {
 			return nil, &UnreachableError{Addr: c.opts.Address, Err: fmt.Errorf("during login: %w", dialReason(&lostError{err}))}
@@ -237,22 +323,20 @@ func (c *Client) shake(ctx context.Context, nc net.Conn, password string) (*conn
 		return nil, err
 	}
 	link.SetLimit(time.Time{})
-	c.secret = secret
 	if shown != "" {
 		// Now that the server has proved that it knows the account, its key is worth remembering.
-		if c.opts.Fingerprint == "" {
+		if c.opts.Fingerprint == "" && c.signer == nil {
 			if err := c.opts.Known.Pin(c.opts.Address, shown); err != nil {
 				c.opts.Notice("the server's key could not be remembered: " + err.Error())
 			}
 		}
 	}
-	c.mu.Lock()
-	c.info = info
 	if shown != "" {
+		c.state.Lock()
 		c.pinned = shown
+		c.state.Unlock()
 	}
-	c.mu.Unlock()
-	return newConn(w, c.opts.Silence, c.bufs), nil
+	return newConn(w, boot, c.opts.Silence, c.bufs), nil
 }
 
 func isNet(err error) bool {
@@ -261,8 +345,11 @@ func isNet(err error) bool {
 }
 
 // trust decides about a server's key before anything is said to it.
-func (c *Client) trust(shown string) error {
+func (c *member) trust(shown string) error {
+	c.state.Lock()
 	want, file := c.pinned, ""
+	key := c.signer != nil
+	c.state.Unlock()
 	if want == "" {
 		want = c.opts.Fingerprint
 	}
@@ -273,82 +360,165 @@ func (c *Client) trust(shown string) error {
 		}
 		want, file = known, c.opts.Known.Path
 	}
-	if want == "" && c.opts.TrustFirst || want != "" && sameFingerprint(want, shown) {
+	if want == "" && c.opts.TrustFirst && !key || want != "" && sameFingerprint(want, shown) {
 		return nil
 	}
 	return &TrustError{Addr: c.opts.Address, Got: shown, Want: want, File: file}
 }
 
-// authenticate says hello and runs the login; two round trips, since hello travels with login.
-func (c *Client) authenticate(w *wire.Conn, password string, bind login.Binding) (info Info, secret *login.Secret, err error) {
-	hear := func(ans wire.Answerer) error {
-		w.Link().SetLimit(time.Now().Add(c.opts.Silence))
-		return hear(w, ans)
-	}
-	hello := &wire.HelloRequest{Version: wire.ProtocolVersion, Client: c.opts.Program}
-	hello.Cmd = wire.CmdHello
-	var nonce []byte
-	if c.opts.Plain {
-		nonce = make([]byte, 32)
-		crand.Read(nonce)
-		hello.Nonce = hex.EncodeToString(nonce)
-	}
-	if err := say(w, hello); err != nil {
-		return info, nil, err
-	}
-	var greeting wire.HelloAnswer
-	if c.opts.Plain { // the binding needs the server's nonce
-		if err := w.Flush(); err != nil {
-			return info, nil, err
-		}
-		if err := hear(&greeting); err != nil {
-			return info, nil, err
-		}
-		theirs, err := hex.DecodeString(greeting.Nonce)
-		if err != nil || len(theirs) != 32 {
-			return info, nil, &wire.ProtocolError{Msg: "the server sent no nonce"}
-		}
-		bind = login.PlainBinding(nonce, theirs)
-	}
-	exchange := login.NewClient(c.opts.User, password, bind)
-	if c.secret != nil {
-		exchange = login.NewClientSecret(c.opts.User, c.secret, bind)
-	}
-	first := &wire.MessageRequest{Request: wire.Request{Cmd: wire.CmdLogin}, Message: exchange.First()}
-	if err := say(w, first); err != nil {
-		return info, nil, err
-	}
-	if err := w.Flush(); err != nil {
-		return info, nil, err
-	}
-	if !c.opts.Plain {
-		if err := hear(&greeting); err != nil {
-			return info, nil, err
+// entrance is a connection on its way in.
+type entrance struct {
+	*member
+	w      *wire.Conn
+	bind   login.Binding
+	key    []byte // binds a login by public key
+	server string // what it says it is, once it has answered hello
+}
+
+// authenticate brings a connection into the session, or with a login into a new one, and returns the boot of the server.
+func (c *member) authenticate(w *wire.Conn, password string, bind login.Binding, key []byte) (boot string, err error) {
+	e := &entrance{member: c, w: w, bind: bind, key: key}
+	tried := c.pass()
+	if tried.secret != nil {
+		if err := e.attach(tried); !errors.Is(err, ErrAuth) {
+			return tried.boot, err
 		}
 	}
+	c.entering.Lock()
+	defer c.entering.Unlock()
+	if now := c.pass(); now.session != tried.session { // somebody else was faster
+		if err := e.attach(now); !errors.Is(err, ErrAuth) {
+			return now.boot, err
+		}
+	}
+	return e.login(password)
+}
+
+// pass returns the session's ticket, the zero one if there is no session.
+func (c *member) pass() ticket {
+	c.state.Lock()
+	defer c.state.Unlock()
+	return c.ticket
+}
+
+// open sends the first request of the connection, with hello before it, and returns when ans holds the answer. first is
+// called when the channel is known that it must be bound to.
+func (e *entrance) open(first func() wire.Requester, ans wire.Answerer) error {
+	var greeting *wire.HelloAnswer
+	if e.server == "" {
+		greeting = &wire.HelloAnswer{}
+		hello := &wire.HelloRequest{Request: wire.Request{Cmd: wire.CmdHello}, Version: wire.ProtocolVersion, Client: e.opts.Program}
+		nonce := make([]byte, 32)
+		if e.opts.Plain {
+			crand.Read(nonce)
+			hello.Nonce = hex.EncodeToString(nonce)
+		}
+		if err := say(e.w, hello); err != nil {
+			return err
+		}
+		if e.opts.Plain { // the binding needs the server's nonce
+			if err := e.exchange(nil, greeting); err != nil {
+				return err
+			}
+			theirs, err := hex.DecodeString(greeting.Nonce)
+			if err != nil || len(theirs) != 32 {
+				return &wire.ProtocolError{Msg: "the server sent no nonce"}
+			}
+			e.bind = login.PlainBinding(nonce, theirs)
+			e.server, greeting = greeting.Server, nil
+		}
+	}
+	if err := say(e.w, first()); err != nil {
+		return err
+	}
+	if greeting != nil {
+		if err := e.exchange(nil, greeting); err != nil {
+			return err
+		}
+		e.server = greeting.Server
+	}
+	return e.exchange(nil, ans)
+}
+
+// exchange sends a request, if there is one, and hears the next answer.
+func (e *entrance) exchange(req wire.Requester, ans wire.Answerer) error {
+	if req != nil {
+		if err := say(e.w, req); err != nil {
+			return err
+		}
+	}
+	if err := e.w.Flush(); err != nil {
+		return err
+	}
+	begin := time.Now()
+	e.w.Link().SetLimit(begin.Add(e.opts.Silence))
+	err := hear(e.w, ans)
+	if _, hello := ans.(*wire.HelloAnswer); err == nil && (req != nil || hello) { // else it may have waited for us
+		e.took(time.Since(begin))
+	}
+	return err
+}
+
+// took is told how long an answer took.
+func (c *member) took(trip time.Duration) {
+	c.state.Lock()
+	defer c.state.Unlock()
+	if c.trip == 0 || trip < c.trip {
+		c.trip = trip
+	}
+}
+
+func (e *entrance) attach(t ticket) error {
+	return e.open(func() wire.Requester {
+		return &wire.AttachRequest{Request: wire.Request{Cmd: wire.CmdAttach}, Session: t.session, Proof: hex.EncodeToString(login.Attach(t.secret, e.bind))}
+	}, &wire.EmptyAnswer{})
+}
+
+// login logs in, with the secret of an earlier login if there was one, and makes what comes of it the session.
+func (e *entrance) login(password string) (boot string, err error) {
+	if e.signer != nil {
+		return e.sign()
+	}
+	var exchange *login.Client
 	var challenge wire.LoginAnswer
-	if err := hear(&challenge); err != nil {
-		return info, nil, err
+	err = e.open(func() wire.Requester {
+		exchange = login.NewClient(e.opts.User, password, e.bind)
+		if e.secret != nil {
+			exchange = login.NewClientSecret(e.opts.User, e.secret, e.bind)
+		}
+		return &wire.MessageRequest{Request: wire.Request{Cmd: wire.CmdLogin}, Message: exchange.First()}
+	}, &challenge)
+	if err != nil {
+		return "", err
 	}
 	final, err := exchange.Final(challenge.Message)
 	if err != nil {
-		return info, nil, err
-	}
-	if err := say(w, &wire.MessageRequest{Request: wire.Request{Cmd: wire.CmdProof}, Message: final}); err != nil {
-		return info, nil, err
-	}
-	if err := w.Flush(); err != nil {
-		return info, nil, err
+		return "", err
 	}
 	var proof wire.ProofAnswer
-	if err := hear(&proof); err != nil {
-		return info, nil, err
+	if err := e.exchange(&wire.MessageRequest{Request: wire.Request{Cmd: wire.CmdProof}, Message: final}, &proof); err != nil {
+		return "", err
 	}
 	if err := exchange.Verify(proof.Message); err != nil {
-		return info, nil, err
+		return "", err
 	}
-	return Info{Server: greeting.Server, User: proof.User, Rights: proof.Rights, Boot: proof.Boot, Session: proof.Session},
-		exchange.Secret(), nil
+	e.state.Lock()
+	e.secret = exchange.Secret()
+	e.state.Unlock()
+	return proof.Boot, e.joined(e.server, &proof)
+}
+
+// joined takes in what the server says of the session that a login began.
+func (c *member) joined(server string, proof *wire.ProofAnswer) error {
+	secret, err := hex.DecodeString(proof.Secret)
+	if err != nil || len(secret) != 32 {
+		return &wire.ProtocolError{Msg: "the server sent no secret of the session"}
+	}
+	c.state.Lock()
+	defer c.state.Unlock()
+	c.ticket = ticket{session: proof.Session, secret: secret, boot: proof.Boot}
+	c.info = Info{Server: server, User: proof.User, Rights: proof.Rights, Boot: proof.Boot, Session: proof.Session}
+	return nil
 }
 
 func say(w *wire.Conn, req wire.Requester) error {
@@ -364,13 +534,21 @@ func hear(w *wire.Conn, ans wire.Answerer) error {
 	if err != nil {
 		return err
 	}
+	return accept(header, ans)
+}
+
+// accept decodes an answer of the login.
+func accept(header []byte, ans wire.Answerer) error {
 	if err := wire.DecodeAnswer(header, ans); err != nil {
 		return err
 	}
 	top := ans.Top()
 	if top.Error != nil {
-		if top.Error.Code == wire.AuthFailed {
+		switch top.Error.Code {
+		case wire.AuthFailed:
 			return ErrAuth
+		case wire.Denied:
+			return &RefusedError{top.Error}
 		}
 		return top.Error
 	}
@@ -383,24 +561,38 @@ func hear(w *wire.Conn, ans wire.Answerer) error {
 // Close ends the session. It may be called at any time; commands under way fail.
 func (c *Client) Close() error {
 	c.mu.Lock()
-	k := c.conn
-	c.conn, c.closed = nil, true
+	k, extra := c.conn, c.extra
+	c.conn, c.extra, c.closed = nil, nil, true
 	c.mu.Unlock()
 	if k != nil {
 		k.end(&lostError{net.ErrClosed})
 	}
+	for _, e := range extra {
+		e.Close()
+	}
 	return nil
 }
 
-// Logout says good-bye and closes.
-func (c *Client) Logout(ctx context.Context) error {
+// helpers returns n further connections of the session for a transfer, made when they are used and kept for the next one.
+func (c *Client) helpers(n int) []*Client {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.extra) < n && !c.closed {
+		c.extra = append(c.extra, c.Sibling())
+	}
+	return c.extra[:min(n, len(c.extra))]
+}
+
+// Logout ends the session, whose other connections the server closes, and closes. It does not wait for an answer: there is
+// nothing that could be done about one.
+func (c *Client) Logout() error {
 	c.mu.Lock()
 	k := c.conn
 	c.mu.Unlock()
 	if k != nil && k.reason() == nil {
-		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-		defer cancel()
-		k.ask(ctx, &wire.EmptyRequest{Request: wire.Request{Cmd: wire.CmdLogout}}, nil, &wire.EmptyAnswer{})
+		if _, err := k.send(&wire.EmptyRequest{Request: wire.Request{Cmd: wire.CmdLogout}}, nil); err == nil {
+			k.flush()
+		}
 	}
 	return c.Close()
 }
@@ -424,6 +616,25 @@ func (c *Client) use(ctx context.Context) (*conn, error) {
 		}
 	}
 	return c.reconnect(ctx, cause)
+}
+
+// once is use without patience: one try at most.
+func (c *Client) once(ctx context.Context) (*conn, error) {
+	c.mu.Lock()
+	k, closed := c.conn, c.closed
+	c.mu.Unlock()
+	if closed {
+		return nil, net.ErrClosed
+	}
+	if k != nil && k.reason() == nil {
+		return k, nil
+	}
+	if err := c.connect(ctx, ""); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.conn, nil
 }
 
 // reconnect tries until it is in again, the time is over, or there is no point.

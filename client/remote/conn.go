@@ -18,11 +18,15 @@ type conn struct {
 	bufs    *wire.Buffers
 	silence time.Duration
 
+	greeting []func(header []byte) error // take in the first answers, for which nobody waits; set before start
+	greeted  chan struct{}               // closed when all of them have come; nil if there are none
+
 	wmu sync.Mutex // sending
 
 	mu      sync.Mutex
 	pending []*call // sent, not wholly answered; oldest first
 	err     error   // why it ended
+	boot    string  // of the server
 	ended   chan struct{}
 	watch   *time.Timer
 	acked   uint64 // bytes the peer's kernel had taken when the watch last looked
@@ -71,13 +75,38 @@ func IsLost(err error) bool {
 var errSilent = errors.New("no answer")
 
 // newConn takes over a logged-in connection.
-func newConn(w *wire.Conn, silence time.Duration, bufs *wire.Buffers) *conn {
-	c := &conn{wire: w, link: w.Link(), bufs: bufs, silence: silence, ended: make(chan struct{}), alive: time.Now()}
-	if silence > 0 {
-		c.watch = time.AfterFunc(silence/4, c.look)
+func newConn(w *wire.Conn, boot string, silence time.Duration, bufs *wire.Buffers) *conn {
+	c := makeConn(w, boot, silence, bufs)
+	c.start()
+	return c
+}
+
+// makeConn is newConn without start.
+func makeConn(w *wire.Conn, boot string, silence time.Duration, bufs *wire.Buffers) *conn {
+	return &conn{wire: w, link: w.Link(), bufs: bufs, silence: silence, boot: boot, ended: make(chan struct{}), alive: time.Now()}
+}
+
+func (c *conn) start() {
+	if len(c.greeting) > 0 {
+		c.greeted = make(chan struct{})
+	}
+	if c.silence > 0 {
+		c.watch = time.AfterFunc(c.silence/4, c.look)
 	}
 	go c.read()
-	return c
+}
+
+// unknownBoot is no server's: a request that may have been carried out by who knows which one is not carried out again.
+const unknownBoot = "00000000000000000000000000000000"
+
+// firstBoot returns what a request says of the server that it was first sent to, over this connection.
+func (c *conn) firstBoot() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.boot == "" {
+		return unknownBoot
+	}
+	return c.boot
 }
 
 // look closes the connection when answers are due and nothing moves in either direction. A server that is merely busy
@@ -89,7 +118,7 @@ func (c *conn) look() {
 		return
 	}
 	now := time.Now()
-	if acked, ok := ackedBytes(c.link.Conn); len(c.pending) == 0 || c.handing || ok && acked != c.acked {
+	if acked, ok := ackedBytes(c.link.Conn); len(c.pending)+len(c.greeting) == 0 || c.handing || ok && acked != c.acked {
 		c.acked, c.alive = acked, now
 	}
 	if last := c.link.LastRead(); last.After(c.alive) {
@@ -198,10 +227,31 @@ func (c *conn) read() {
 
 var errGoodbye = errors.New("the server ended the session")
 
+// greet takes in one of the first answers. A refusal is why the connection ends.
+func (c *conn) greet(header []byte) error {
+	if err := c.greeting[0](header); err != nil {
+		c.end(err)
+		return errGoodbye
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.alive = time.Now()
+	if c.greeting = c.greeting[1:]; len(c.greeting) == 0 {
+		close(c.greeted)
+	}
+	return nil
+}
+
 func (c *conn) receive() error {
 	header, err := c.wire.ReadHeader(nil, wire.MaxHeader)
 	if err != nil {
 		return err
+	}
+	c.mu.Lock()
+	greeting := c.greeting
+	c.mu.Unlock()
+	if len(greeting) > 0 {
+		return c.greet(header)
 	}
 	var top wire.EmptyAnswer
 	if err := wire.DecodeAnswer(header, &top); err != nil {

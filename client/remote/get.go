@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"ferry/shared/block"
 	"ferry/shared/wire"
@@ -22,6 +23,7 @@ type GetOptions struct {
 	Have block.Ranges
 	// Moved and Reused are as in PutOptions.
 	Moved, Reused func(n int64)
+	Streams       int // as in PutOptions
 	// Restarted is told when the file changed on the server meanwhile, with what it is now; it may refuse. May be nil.
 	Restarted func(wire.Entry) error
 }
@@ -87,6 +89,7 @@ type getRun struct {
 	counted block.Bitmap
 	across  int64 // bytes of the counted blocks
 	result  Result
+	mu      sync.Mutex // guards done, counted, across and result while several connections are at work
 }
 
 func (g *getRun) begin(e wire.Entry) {
@@ -95,10 +98,16 @@ func (g *getRun) begin(e wire.Entry) {
 	g.done, g.counted = block.NewBitmap(block.Count(e.Length)), block.NewBitmap(block.Count(e.Length))
 }
 
-// getWindow is how many requests are unanswered at most; each brings up to 64 MiB.
-const getWindow = 3
+// How many requests are unanswered at most on a connection, and how many blocks each asks for. With several connections both
+// are small, so that they end at about the same time.
+const (
+	getWindow    = 3
+	getBlocks    = wire.MaxGet / block.Size
+	spreadWindow = 6
+	spreadBlocks = 2
+)
 
-// attempt fetches and checks what is not done, on one connection.
+// attempt fetches and checks what is not done.
 func (g *getRun) attempt(ctx context.Context) error {
 	k, err := g.client.use(ctx)
 	if err != nil {
@@ -111,8 +120,18 @@ func (g *getRun) attempt(ctx context.Context) error {
 			nil, &wire.GetAnswer{})
 		return err
 	}
-	have := g.have.Clip(g.entry.Length)
-	p := newPlan(g.entry.Length, have)
+	p := g.plan()
+	n := g.client.streams(g.opts.Streams, g.entry.Length)
+	window, blocks := getWindow, int64(getBlocks)
+	if n > 1 {
+		window, blocks = spreadWindow, spreadBlocks
+	}
+	return g.client.spread(ctx, n, p, k, func(ctx context.Context, k *conn) error { return g.stream(ctx, k, p, window, blocks) })
+}
+
+// plan is what is not done yet.
+func (g *getRun) plan() *plan {
+	p := newPlan(g.entry.Length, g.have.Clip(g.entry.Length))
 	p.send = notIn(p.send, g.done)
 	var checks []step // those blocks of checks that are not done, again in runs
 	for _, c := range p.checks {
@@ -129,29 +148,39 @@ func (g *getRun) attempt(ctx context.Context) error {
 		}
 	}
 	p.checks = checks
+	return p
+}
 
-	sent := make(chan step, getWindow)
+// stream is one connection's part.
+func (g *getRun) stream(ctx context.Context, k *conn, p *plan, window int, blocks int64) error {
+	sent := make(chan step, window)
+	quit := make(chan struct{})
 	var sendErr error
 	go func() {
 		defer close(sent)
 		for {
-			s, ok := p.nextRun()
+			s, ok := p.nextRun(blocks, quit)
 			if !ok {
 				return
 			}
 			if sendErr = g.request(k, &s); sendErr != nil {
+				p.back(s)
 				return
 			}
 			sent <- s
 		}
 	}()
+	var err error
 	for s := range sent {
 		if err != nil {
+			p.back(s)
 			s.call.drain()
 			continue
 		}
 		if err = g.take(ctx, &s, p); err != nil {
-			p.stop()
+			close(quit)
+			p.wake()
+			g.rest(s, p)
 			if !errors.As(err, new(*wire.Error)) && !IsLost(err) {
 				k.end(&lostError{err}) // what is under way is of no use
 			}
@@ -163,6 +192,23 @@ func (g *getRun) attempt(ctx context.Context) error {
 	return sendErr
 }
 
+// rest gives back what of a step is not done.
+func (g *getRun) rest(s step, p *plan) {
+	if s.count > 0 {
+		p.back(s)
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var missing []int64
+	for n := s.first; n < s.first+s.more; n++ {
+		if !g.done.Has(n) {
+			missing = append(missing, n)
+		}
+	}
+	p.done(missing)
+}
+
 func notIn(blocks []int64, done block.Bitmap) []int64 {
 	var out []int64
 	for _, n := range blocks {
@@ -171,26 +217,6 @@ func notIn(blocks []int64, done block.Bitmap) []int64 {
 		}
 	}
 	return out
-}
-
-// nextRun is next with neighbouring blocks put together, since one get fetches up to 64 of them.
-func (p *plan) nextRun() (step, bool) {
-	p.turn = 15 // after each get a check: both are large
-	if len(p.checks) == 0 || p.waiting > 1 {
-		p.turn = 0
-	}
-	s, ok := p.next()
-	if !ok || s.count > 0 {
-		return s, ok
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s.more = 1
-	for len(p.send) > 0 && p.send[0] == s.first+s.more && s.more < wire.MaxGet/block.Size {
-		p.send = p.send[1:]
-		s.more++
-	}
-	return s, true
 }
 
 // request sends a get or, with the tags of what the target holds, a verify.
@@ -231,6 +257,8 @@ func (g *getRun) take(ctx context.Context, s *step, p *plan) error {
 		if len(body) != (s.count+7)/8 {
 			return &wire.ProtocolError{Msg: "a verify was answered with a bitmap of another size"}
 		}
+		g.mu.Lock()
+		defer g.mu.Unlock()
 		var need []int64
 		for i := range int64(s.count) {
 			n := s.first + i
@@ -241,7 +269,7 @@ func (g *getRun) take(ctx context.Context, s *step, p *plan) error {
 			g.done.Set(n)
 			g.count(n, func(size int64) { g.result.Reused += size; tell(g.opts.Reused, size) })
 		}
-		p.answered(need)
+		p.done(need)
 		return nil
 	}
 	for n := s.first; ; n++ {
@@ -256,6 +284,7 @@ func (g *getRun) take(ctx context.Context, s *step, p *plan) error {
 			return err
 		}
 		if !more {
+			p.done(nil)
 			return nil
 		}
 	}
@@ -276,12 +305,15 @@ func (g *getRun) store(n int64, s *step, a *wire.GetAnswer, b []byte, more bool)
 	if _, err := g.target.WriteAt(b, n*block.Size); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	g.result.Moved += int64(len(b))
 	g.done.Set(n)
 	g.count(n, func(size int64) { tell(g.opts.Moved, size) })
 	return nil
 }
 
+// count tells of a block the first time it is across. g.mu is held.
 func (g *getRun) count(n int64, f func(int64)) {
 	if !g.counted.Has(n) {
 		g.counted.Set(n)

@@ -22,7 +22,6 @@ func (c *Client) ask(ctx context.Context, req wire.Requester, ident *wire.Ident,
 		if err != nil {
 			return err
 		}
-		boot := c.Info().Boot
 		_, err = k.ask(ctx, req, nil, ans)
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -31,7 +30,7 @@ func (c *Client) ask(ctx context.Context, req wire.Requester, ident *wire.Ident,
 			return err
 		}
 		if ident != nil && ident.Boot == "" { // of the server that first got it, however often it is repeated
-			ident.Boot = boot
+			ident.Boot = k.firstBoot()
 		}
 	}
 }

@@ -30,6 +30,7 @@ type PutOptions struct {
 	Force   bool    // publish over whatever is there at the end, even if it changed meanwhile
 	Parents bool    // make missing directories
 	NoSync  bool    // do not wait until it is durable
+	Streams int     // over how many connections, at most 16; 0: as many as the line needs
 	// Moved and Reused are told of bytes as they are acknowledged or found to be there already; each byte of the file is
 	// counted once, however often it travels. They may be nil.
 	Moved, Reused func(n int64)
@@ -94,7 +95,6 @@ func (c *Client) putSmall(ctx context.Context, path string, src Source, o PutOpt
 		if err != nil {
 			return Result{}, err
 		}
-		boot := c.Info().Boot
 		var a wire.PutAnswer
 		_, err = k.ask(ctx, r, b, &a)
 		if ctx.Err() != nil {
@@ -102,7 +102,7 @@ func (c *Client) putSmall(ctx context.Context, path string, src Source, o PutOpt
 		}
 		if IsLost(err) && try < maxRepeats {
 			if r.Boot == "" {
-				r.Boot = boot
+				r.Boot = k.firstBoot()
 			}
 			continue
 		}
@@ -143,6 +143,7 @@ type putRun struct {
 	counted block.Bitmap        // blocks that were told to Moved or Reused
 	across  int64               // their bytes
 	result  Result
+	mu      sync.Mutex // guards counted, across and result while several connections are at work
 }
 
 // attempt goes through an upload on one connection.
@@ -199,113 +200,30 @@ func (u *putRun) finish(a wire.CommitAnswer) {
 	u.result.Entry, u.result.Same = a.Entry, a.Same && u.result.Moved == 0
 }
 
-// step is one request of an upload: a block, or with tags a check of some.
-type step struct {
-	first int64
-	count int   // blocks to check; 0: send or fetch first
-	more  int64 // fetch so many blocks
-	body  []byte
-	lent  *[]byte
-	tag   block.Tag
-	call  *call
-}
-
-// plan hands out what remains to be sent and checked.
-type plan struct {
-	mu      sync.Mutex
-	change  sync.Cond
-	send    []int64 // blocks to send
-	checks  []step  // blocks to check
-	waiting int     // checks that are not answered
-	turn    int
-	stopped bool
-}
-
-// next returns the next step, waiting while only unanswered checks can tell; false: nothing is left.
-func (p *plan) next() (step, bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for !p.stopped && len(p.send) == 0 && len(p.checks) == 0 && p.waiting > 0 {
-		p.change.Wait()
-	}
-	if p.stopped {
-		return step{}, false
-	}
-	// New bytes go first; checks travel between them, so that the server's disk and the line are busy at once.
-	p.turn++
-	if len(p.send) > 0 && (p.turn%16 != 0 || len(p.checks) == 0) {
-		n := p.send[0]
-		p.send = p.send[1:]
-		return step{first: n}, true
-	}
-	if len(p.checks) > 0 {
-		s := p.checks[0]
-		p.checks = p.checks[1:]
-		p.waiting++
-		return s, true
-	}
-	return step{}, false
-}
-
-// answered takes in the answer of a check: need are the blocks that must be sent after all.
-func (p *plan) answered(need []int64) {
-	p.mu.Lock()
-	p.send = append(p.send, need...)
-	p.waiting--
-	p.mu.Unlock()
-	p.change.Broadcast()
-}
-
-func (p *plan) stop() {
-	p.mu.Lock()
-	p.stopped = true
-	p.mu.Unlock()
-	p.change.Broadcast()
-}
-
-// newPlan sends what is outside have and checks the rest.
-func newPlan(length int64, have block.Ranges) *plan {
-	p := &plan{}
-	p.change.L = &p.mu
-	run := step{first: -1}
-	flush := func() {
-		if run.count > 0 {
-			p.checks = append(p.checks, run)
-		}
-		run = step{first: -1}
-	}
-	for n := int64(0); n < block.Count(length); n++ {
-		if !have.Has(block.Range{Off: n * block.Size, End: n*block.Size + block.Len(n, length)}) {
-			flush()
-			p.send = append(p.send, n)
-			continue
-		}
-		if run.first < 0 {
-			run.first = n
-		}
-		if run.count++; run.count == wire.MaxTags {
-			flush()
-		}
-	}
-	flush()
-	return p
-}
-
-// send brings every block across. Reading and tagging, sending, and taking in the answers each have a goroutine.
+// send brings every block across: this connection and its helpers take what is to be done from one plan.
 func (u *putRun) send(ctx context.Context, k *conn, open *wire.PutAnswer) error {
 	p := newPlan(u.src.Length, open.Have)
+	return u.client.spread(ctx, u.client.streams(u.opts.Streams, u.src.Length), p, k, func(ctx context.Context, k *conn) error {
+		return u.stream(ctx, k, p, open)
+	})
+}
+
+// stream is one connection's part. Reading and tagging, sending, and taking in the answers each have a goroutine.
+func (u *putRun) stream(ctx context.Context, k *conn, p *plan, open *wire.PutAnswer) error {
 	tagger := block.NewTagger(*open.Key)
 	read := make(chan step, 1)
 	sent := make(chan step, window)
+	quit := make(chan struct{})
 	var readErr, sendErr error
 	go func() {
 		defer close(read)
 		for {
-			s, ok := p.next()
+			s, ok := p.next(quit)
 			if !ok {
 				return
 			}
 			if readErr = u.read(&s, tagger, k.bufs); readErr != nil {
+				p.back(s)
 				return
 			}
 			read <- s
@@ -318,31 +236,36 @@ func (u *putRun) send(ctx context.Context, k *conn, open *wire.PutAnswer) error 
 				s.call, sendErr = k.send(u.request(&s, open), s.body)
 			}
 			k.bufs.PutBody(s.lent)
-			if sendErr != nil {
-				p.stop() // the reader ends; what it still hands over is only given back
-				continue
-			}
 			s.body, s.lent = nil, nil
 			sent <- s
 		}
 	}()
 	var err error
+	ended := false
 	for s := range sent {
-		if err != nil { // only emptying the line
-			s.call.last(ctx, &wire.EmptyAnswer{})
+		if err == nil && s.call == nil {
+			err = sendErr
+		}
+		if err == nil {
+			err = u.take(ctx, &s, p)
+		}
+		if err == nil {
 			continue
 		}
-		if err = u.take(ctx, &s, p); err != nil {
-			p.stop()
+		if !ended { // nothing new over this connection
+			ended = true
+			close(quit)
+			p.wake()
+		}
+		p.back(s)
+		if s.call != nil {
+			s.call.last(ctx, &wire.EmptyAnswer{}) // only emptying the line
 		}
 	}
-	switch {
-	case readErr != nil:
+	if readErr != nil {
 		return readErr
-	case err != nil:
-		return err
 	}
-	return sendErr
+	return err
 }
 
 // flushWhenIdle yields steps and flushes the connection whenever the next one is not there yet.
@@ -420,9 +343,12 @@ func (u *putRun) take(ctx context.Context, s *step, p *plan) error {
 	if err != nil {
 		return err
 	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	if s.count == 0 {
 		u.result.Moved += block.Len(s.first, u.src.Length)
 		u.count(s.first, u.opts.Moved)
+		p.done(nil)
 		return nil
 	}
 	if len(body) != (s.count+7)/8 {
@@ -439,11 +365,11 @@ func (u *putRun) take(ctx context.Context, s *step, p *plan) error {
 			})
 		}
 	}
-	p.answered(need)
+	p.done(need)
 	return nil
 }
 
-// count tells of a block the first time it is across.
+// count tells of a block the first time it is across. u.mu is held.
 func (u *putRun) count(n int64, f func(int64)) {
 	if !u.counted.Has(n) {
 		u.counted.Set(n)

@@ -521,15 +521,17 @@ func TestNoProgress(t *testing.T) {
 			o := r.options()
 			o.ReconnectFor = time.Second
 			c := r.login(o)
-			clean := r.proxy.Stats()
 			data := noise(3<<20, 3)
 			mustWrite(t, r.home("f"), data)
-			entry, err := c.Stat(t.Context(), "/f")
+			before := r.proxy.Stats()
+			r.proxy.CutNow(faultproxy.FIN)
+			entry, err := c.Stat(t.Context(), "/f") // on a new connection
 			if err != nil {
 				t.Fatal(err)
 			}
+			clean := r.proxy.Stats()
 			for range 200 {
-				r.proxy.Cut(faultproxy.Down, clean.Down+20, faultproxy.FIN) // the login comes through, and no answer
+				r.proxy.Cut(faultproxy.Down, clean.Down-before.Down-100, faultproxy.FIN) // it comes in, and there is no answer
 			}
 			r.proxy.CutNow(faultproxy.FIN)
 			begin := time.Now()

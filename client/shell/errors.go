@@ -51,7 +51,7 @@ func ExitCode(err error) int {
 		code int
 	}{
 		{errInterrupted, exitStopped}, {context.Canceled, exitStopped}, {ErrInterrupt, exitStopped},
-		{errTerminated, exitTerminated}, {remote.ErrAuth, exitLogin}, {errLogin, exitLogin}, {login.ErrNeedPassword, exitLogin},
+		{errTerminated, exitTerminated}, {remote.ErrAuth, exitLogin}, {login.ErrNeedPassword, exitLogin},
 		{transfer.ErrDiffers, exitConflict}, {remote.ErrSourceChanged, exitConflict}, {partial.ErrBusy, exitConflict},
 		{syscall.ENOSPC, exitSpace}, {syscall.EDQUOT, exitSpace},
 	} {
@@ -64,6 +64,8 @@ func ExitCode(err error) int {
 		return exitUsage
 	case errors.As(err, new(*remote.TrustError)):
 		return exitTrust
+	case errors.As(err, new(*remote.RefusedError)):
+		return exitLogin
 	case errors.As(err, new(*remote.UnreachableError)), remote.IsLost(err):
 		return exitNoLink
 	}
@@ -79,9 +81,6 @@ func ExitCode(err error) int {
 	}
 	return exitFailed
 }
-
-// errLogin marks a refusal that came in answer to a login.
-var errLogin = errors.New("login refused")
 
 // fatal tells whether an error makes going on with further files pointless.
 func fatal(err error) bool {
@@ -102,6 +101,10 @@ func explain(err error) string {
 	if errors.As(err, &p) {
 		return p.Err.Error()
 	}
+	var refused *remote.RefusedError
+	if errors.As(err, &refused) {
+		return term.Escape(refused.Error())
+	}
 	var w *wire.Error
 	if errors.As(err, &w) {
 		return term.Escape(w.Message)
@@ -118,6 +121,8 @@ func hintOf(err error) string {
 	switch {
 	case errors.Is(err, transfer.ErrDiffers):
 		return "-f replaces it, -o NAME takes another name"
+	case errors.Is(err, transfer.ErrIsDir):
+		return "-r moves whole directories"
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return "run the same command again when there is room: what was moved is not moved again"
 	case errors.Is(err, remote.ErrAuth), errors.Is(err, login.ErrNeedPassword):
@@ -141,6 +146,10 @@ func hintOf(err error) string {
 func (s *Shell) report(cmd string, err error) int {
 	code := ExitCode(err)
 	if s.JSON {
+		var several *severalError
+		if errors.As(err, &several) && several.told {
+			return code
+		}
 		var file *fileError
 		path := ""
 		if errors.As(err, &file) {
@@ -184,6 +193,8 @@ func errorWord(err error) string {
 		return "interrupted"
 	}
 	switch {
+	case errors.Is(err, transfer.ErrIsDir):
+		return string(wire.IsDir)
 	case errors.Is(err, fs.ErrNotExist):
 		return string(wire.NotFound)
 	case errors.Is(err, fs.ErrPermission):

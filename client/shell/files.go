@@ -10,9 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"ferry/client/remote"
 	"ferry/client/term"
-	"ferry/client/transfer"
 	"ferry/shared/wire"
 )
 
@@ -152,19 +150,7 @@ func sumCommand() Command {
 
 func catCommand() Command {
 	return perName(Command{Name: "cat", Group: "files", Usage: "cat FILE...", Short: "print files", Wire: []string{wire.CmdStat, wire.CmdGet}},
-		func(ctx context.Context, s *Shell, c *Call, name string) error {
-			e, err := s.client.Stat(ctx, s.abs(name))
-			if err != nil {
-				return err
-			}
-			if err := transfer.Fetchable(e); err != nil {
-				return err
-			}
-			_, err = s.client.Get(ctx, s.abs(name), e, &sequential{w: s.Out}, remote.GetOptions{Restarted: func(wire.Entry) error {
-				return errors.New("it changed while it was printed")
-			}})
-			return err
-		})
+		func(ctx context.Context, s *Shell, c *Call, name string) error { return s.print(ctx, s.abs(name)) })
 }
 
 // sequential takes a download that comes in order.

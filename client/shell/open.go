@@ -100,7 +100,7 @@ func ParseTarget(text string) (Target, error) {
 
 func loginCommand() Command {
 	return Command{Name: "login", Aliases: []string{"user"}, Group: "session", Usage: "login NAME", Short: "log in on the chosen server",
-		Examples: []string{"login alice"}, Min: 1, Max: 1, Wire: []string{wire.CmdHello, wire.CmdLogin, wire.CmdProof}, Run: func(ctx context.Context, s *Shell, c *Call) error {
+		Examples: []string{"login alice"}, Min: 1, Max: 1, Wire: []string{wire.CmdHello, wire.CmdLogin, wire.CmdProof, wire.CmdKey, wire.CmdAttach}, Run: func(ctx context.Context, s *Shell, c *Call) error {
 			name := c.Args()[0]
 			if strings.ContainsAny(name, "@:/") {
 				return runOpen(ctx, s, c)
@@ -123,9 +123,6 @@ func (s *Shell) Login(ctx context.Context, user string) error {
 	}
 	c, err := remote.Login(ctx, o)
 	if err != nil {
-		if code := wire.CodeOf(err); code == wire.Denied {
-			return fmt.Errorf("%w: %s", errLogin, term.Escape(err.Error()))
-		}
 		var u *remote.UnreachableError
 		if errors.As(err, &u) {
 			return &awayError{u}
@@ -135,7 +132,9 @@ func (s *Shell) Login(ctx context.Context, user string) error {
 	s.client, s.Mover.Client = c, c
 	s.Remote.Address, s.Remote.Plain, s.Remote.User = o.Address, o.Plain, user
 	s.dir, s.before = "/", "/"
-	s.say("logged in as %s on %s (%s)", user, o.Address, term.Escape(c.Info().Server))
+	if !o.Eager { // else what it is, is not known yet
+		s.say("logged in as %s on %s (%s)", user, o.Address, term.Escape(c.Info().Server))
+	}
 	return nil
 }
 

@@ -21,76 +21,165 @@ import (
 
 // transferFlags are the options that put and get share.
 func transferFlags(f *pflag.FlagSet) {
-	f.BoolP("preserve", "p", false, "keep permission bits too")
+	f.SortFlags = false
+	f.BoolP("recursive", "r", false, "whole directories too")
 	f.BoolP("force", "f", false, "replace what is there, without a question")
-	f.StringP("name", "o", "", "under this name (one file only)")
+	f.StringP("name", "o", "", "under this name (one file or directory)")
 	f.StringP("dir", "O", "", "into this directory")
+	f.Bool("no-clobber", false, "leave alone what is there")
+	f.Bool("keep-both", false, "a different file that is there stays, the new one becomes \"NAME (2)\"")
+	f.String("if-unchanged", "", "only if the file on the server is still this version (see stat)")
+	treeFlags(f)
 	f.BoolP("continue", "c", false, "always so: unfinished transfers go on by themselves")
 	f.BoolP("append", "a", false, "as -c")
-	f.Bool("no-clobber", false, "only where nothing is")
+}
+
+// transferOptions reads what transferFlags allow; script is what becomes of existing files where nobody can be asked.
+func (s *Shell) transferOptions(c *Call, script transfer.Existing) (o transfer.TreeOptions, err error) {
+	if o, err = s.treeOptions(c); err != nil {
+		return o, err
+	}
+	o.Force = c.on("force")
+	o.Existing, err = s.existing(c, script)
+	return o, err
 }
 
 func putCommand() Command {
-	return Command{Name: "put", Aliases: []string{"mput", "reput", "send"}, Group: "transfer", Usage: "put [-pf] [-o NAME] [-O DIR] FILE... | put FILE NAME",
-		Short:    "send files to the server; a broken transfer goes on where it was",
-		Examples: []string{"put report.pdf", "put *.jpg -O photos", "put report.pdf -o final.pdf"},
+	return Command{Name: "put", Aliases: []string{"mput", "reput", "send"}, Group: "transfer",
+		Usage:    "put [-rpfnL] [-P N] [-o NAME] [-O DIR] FILE... | put FILE NAME | put - -o NAME",
+		Short:    "send files and directories to the server; a broken transfer goes on where it was",
+		Examples: []string{"put report.pdf", "put *.jpg -O photos", "put report.pdf -o final.pdf", "put -r site", "put -r --exclude '*.tmp' site/ -O www"},
 		More: `A file that is there already is replaced in a script; a person is asked first. Content that is the same is never sent.
-The second of two names is where the first one goes, unless it is a file here: in scripts -o NAME leaves no doubt.`,
-		Login: true, Min: 1, Max: -1, Args: Here, Wire: []string{wire.CmdPut, wire.CmdData, wire.CmdCheck, wire.CmdCommit, wire.CmdStat},
+The second of two names is where the first one goes, unless it is a file here: in scripts -o NAME leaves no doubt.
+put -r DIR makes DIR on the server; put -r DIR/ puts what is in it. Files whose length and time are equal are left alone.
+The name - is what comes in on stdin. Over 1 MiB that waits in a temporary file until its end is known, and cannot be gone on with.
+` + patternHelp,
+		Login: true, Min: 1, Max: -1, Args: Here, Wire: []string{wire.CmdPut, wire.CmdData, wire.CmdCheck, wire.CmdCommit, wire.CmdStat, wire.CmdMkdir},
 		Flags: func(f *pflag.FlagSet) {
 			transferFlags(f)
 			f.String("sync", "full", "full: wait until it is on disk; none: do not")
-			f.String("if-unchanged", "", "only over this version (see stat)")
 		}, Run: runPut}
 }
 
 func runPut(ctx context.Context, s *Shell, c *Call) error {
-	o := transfer.Options{Force: c.on("force"), Mode: c.on("preserve"), NoSync: s.NoSync}
-	switch c.value("sync") {
-	case "full":
-	case "none":
-		o.NoSync = true
-	default:
-		return usagef("--sync is full or none")
+	o, err := s.putOptions(c)
+	if err != nil {
+		return err
 	}
-	if c.Changed("if-unchanged") {
-		v := c.value("if-unchanged")
-		o.Expect = &v
-	}
-	if c.on("no-clobber") {
-		none := ""
-		o.Expect = &none
+	restore, err := s.limited(c)
+	defer restore()
+	if err != nil {
+		return err
 	}
 	names, err := expandLocal(c.words)
 	if err != nil {
 		return err
 	}
+	if names[0] == "-" && !c.words[0].Quoted[0] {
+		return s.putStdin(ctx, c, names, o)
+	}
 	here := func(name string) (bool, error) {
 		_, err := os.Stat(name)
 		return err == nil, nil
 	}
-	target, err := s.targets(c, names, here, func(name string) (bool, error) {
+	target, err := s.targets(c, names, here, s.isRemoteDir(ctx), path.Join)
+	if err != nil {
+		return err
+	}
+	roots, single := s.rootsUp(c, target)
+	if len(target.sources) == 1 && single {
+		local := target.sources[0]
+		return named(local, s.putPlain(ctx, local, s.abs(target.of(local, filepath.Base(local))), o))
+	}
+	if o.Expect != nil {
+		return usagef("--if-unchanged is for one file")
+	}
+	return s.tree(ctx, c, labelOf(target.sources), roots, o, single)
+}
+
+func (s *Shell) putOptions(c *Call) (transfer.TreeOptions, error) {
+	o, err := s.transferOptions(c, transfer.Replace)
+	if err != nil {
+		return o, err
+	}
+	o.Up = true
+	switch c.value("sync") {
+	case "full":
+	case "none":
+		o.NoSync = true
+	default:
+		return o, usagef("--sync is full or none")
+	}
+	if c.Changed("if-unchanged") {
+		v := c.value("if-unchanged")
+		o.Expect = &v
+	}
+	return o, nil
+}
+
+// isRemoteDir returns a function that tells whether there is a directory of that name on the server.
+func (s *Shell) isRemoteDir(ctx context.Context) func(string) (bool, error) {
+	return func(name string) (bool, error) {
 		e, err := s.client.Stat(ctx, s.abs(name))
 		if wire.CodeOf(err) == wire.NotFound {
 			return false, nil
 		}
 		return e.Kind == "dir", err
-	}, path.Join)
-	if err != nil {
-		return err
 	}
-	return s.each(ctx, "put", target.sources, func(local string) error {
-		to := s.abs(target.of(local, filepath.Base(local)))
-		fo := o
-		if s.Person && !fo.Force && fo.Expect == nil {
-			verdict, as, err := s.mayReplaceRemote(ctx, local, to)
-			if err != nil || verdict == skip {
-				return err
+}
+
+// rootsUp makes roots of names of this machine. single: all of them are files.
+func (s *Shell) rootsUp(c *Call, target *destination) (roots []transfer.Root, single bool) {
+	var g gathered
+	single = true
+	for _, name := range target.sources {
+		clean := filepath.Clean(name)
+		if info, err := os.Stat(name); c.on("recursive") && err == nil && info.IsDir() {
+			base := filepath.Base(clean)
+			if contents(name) {
+				base = ""
 			}
-			to, fo.Force = as, verdict == replace
+			g.roots = append(g.roots, transfer.Root{Local: clean, Remote: s.abs(target.of(name, base)), Chosen: true})
+			single = false
+			continue
 		}
-		return s.putOne(ctx, local, to, fo)
-	})
+		to := s.abs(target.of(name, filepath.Base(clean)))
+		g.file(filepath.Dir(clean), path.Dir(to), filepath.Base(clean))
+	}
+	return g.roots, single
+}
+
+// putPlain sends one file.
+func (s *Shell) putPlain(ctx context.Context, local, to string, o transfer.TreeOptions) error {
+	fo := o.Options
+	if o.Existing == transfer.Skip {
+		none := ""
+		fo.Expect = &none
+	}
+	if o.DryRun || o.Existing == transfer.KeepBoth || o.Existing == transfer.Ask && fo.Expect == nil {
+		verdict, as, err := s.mayReplaceRemote(ctx, local, to, o)
+		if err != nil || verdict == skip {
+			return err
+		}
+		if o.DryRun {
+			return s.wouldMove(verdict, local, as, local)
+		}
+		to, fo.Force = as, verdict == replace
+	}
+	return s.putOne(ctx, local, to, fo)
+}
+
+// wouldMove prints what -n has to say of one file; source is the one of both that lies here or on the server.
+func (s *Shell) wouldMove(v verdict, local, remotePath, target string) error {
+	deed := transfer.Create
+	if v == replace {
+		deed = transfer.Overwrite
+	}
+	if target == local {
+		target = remotePath
+	}
+	return s.emit(map[string]any{"event": "planned", "action": deed.String(), "path": remotePath, "local": local},
+		fmt.Sprintf("%-7s  %s\n", deed, term.Escape(target)))
 }
 
 // destination tells where each source goes.
@@ -157,71 +246,82 @@ const (
 	goOn    verdict = iota // nothing is in the way
 	replace                // it may be replaced
 	skip
+	keepBoth
 )
 
-// mayReplaceRemote asks a person about a target on the server. Length and time equal to the source's need no question:
-// the content is compared anyway. as is the name to use.
-func (s *Shell) mayReplaceRemote(ctx context.Context, local, to string) (v verdict, as string, err error) {
+// mayReplaceRemote decides about a target on the server, and asks a person if it must. Length and time equal to the source's
+// need no question: the content is compared anyway. as is the name to use.
+func (s *Shell) mayReplaceRemote(ctx context.Context, local, to string, o transfer.TreeOptions) (v verdict, as string, err error) {
 	info, err := os.Stat(local)
+	if err == nil && info.IsDir() {
+		err = transfer.ErrIsDir
+	}
 	if err != nil {
 		return skip, to, err
 	}
 	e, err := s.client.Stat(ctx, to)
-	if wire.CodeOf(err) == wire.NotFound {
+	switch {
+	case wire.CodeOf(err) == wire.NotFound:
 		return goOn, to, nil
-	}
-	if err != nil || e.Kind != "file" || e.Length == info.Size() && e.Mtime == info.ModTime().UnixNano() {
+	case err != nil:
 		return goOn, to, err
+	case e.Kind == "file" && e.Length == info.Size() && e.Mtime == info.ModTime().UnixNano():
+		if o.DryRun {
+			s.say("up to date %s: %s", term.Escape(path.Base(to)), term.Bytes(e.Length))
+			return skip, to, nil
+		}
+		return goOn, to, nil
+	case e.Kind != "file" && o.Existing != transfer.KeepBoth, o.DryRun && o.Existing != transfer.KeepBoth:
+		return replace, to, nil
 	}
-	return s.ask(to, e.Length, e.Mtime, func(name string) (bool, error) {
+	taken := func(name string) (bool, error) {
 		_, err := s.client.Stat(ctx, name)
 		if wire.CodeOf(err) == wire.NotFound {
 			return false, nil
 		}
 		return true, err
-	})
+	}
+	return s.decide(o, to, e.Length, e.Mtime, taken)
 }
 
-// ask lets a person decide about something that is in the way.
-func (s *Shell) ask(name string, length, mtime int64, taken func(string) (bool, error)) (verdict, string, error) {
+// decide does what the options say about something that is in the way, or what a person says.
+func (s *Shell) decide(o transfer.TreeOptions, name string, length, mtime int64, taken func(string) (bool, error)) (verdict, string, error) {
+	v := keepBoth
+	var err error
+	if o.Existing != transfer.KeepBoth {
+		v, err = s.question(name, length, mtime)
+	}
+	if err == nil && v == keepBoth {
+		name, err = transfer.FreeName(name, taken)
+		v = goOn
+	}
+	return v, name, err
+}
+
+// question lets a person decide about something that is in the way.
+func (s *Shell) question(name string, length, mtime int64) (verdict, error) {
 	if !s.all {
 		fmt.Fprintf(s.Err, "%s is there already (%s, %s)\n", term.Escape(name), term.Bytes(length), timeText(mtime))
 	}
 	for !s.all {
 		answer, err := s.In.Read("[r]eplace, [s]kip, [k]eep both, replace [a]ll, [c]ancel? ")
 		if err != nil {
-			return skip, name, errInterrupted
+			return skip, errInterrupted
 		}
 		switch strings.ToLower(strings.TrimSpace(answer)) {
 		case "r", "replace", "o", "overwrite", "y", "yes":
-			return replace, name, nil
+			return replace, nil
 		case "s", "skip", "n", "no":
-			return skip, name, nil
+			return skip, nil
 		case "a", "all":
 			s.all = true
 		case "c", "cancel":
-			return skip, name, errInterrupted
+			return skip, errInterrupted
 		case "k", "keep", "keep both":
-			free, err := freeName(name, taken)
-			return goOn, free, err
+			return keepBoth, nil
 		}
 	}
-	return replace, name, nil
-}
-
-// freeName returns "a (2).txt" for "a.txt", or the first number that is not taken.
-func freeName(name string, taken func(string) (bool, error)) (string, error) {
-	ext := path.Ext(name)
-	if path.Base(name) == ext {
-		ext = ""
-	}
-	stem := strings.TrimSuffix(name, ext)
-	for n := 2; ; n++ {
-		try := fmt.Sprintf("%s (%d)%s", stem, n, ext)
-		if there, err := taken(try); err != nil || !there {
-			return try, err
-		}
-	}
+	return replace, nil
 }
 
 func (s *Shell) putOne(ctx context.Context, local, to string, o transfer.Options) error {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"path"
@@ -34,6 +35,9 @@ type Config struct {
 	// Password finds the password of a user for an address, without a person if it can.
 	Password func(ctx context.Context, address, user string) (string, error)
 	NoSync   bool
+	Parallel int       // connections of a transfer, 0: as many as seem right
+	Limit    int64     // bytes a second, 0: none
+	Stdin    io.Reader // what the name - stands for; nil if it is not free for that
 	Version  string
 }
 
@@ -45,6 +49,7 @@ type Shell struct {
 	dir      string // on the server
 	before   string // the directory before that
 	meter    atomic.Pointer[term.Meter]
+	limit    transfer.Limit
 	quit     bool
 	all      bool // "replace all" was answered in this command
 	status   int  // of the last command
@@ -54,6 +59,11 @@ type Shell struct {
 func New(c Config) *Shell {
 	s := &Shell{Config: c, commands: table(), dir: "/", before: "/"}
 	s.Remote.Notice = s.notice
+	if s.Remote.Dial == nil {
+		s.Remote.Dial = (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 15 * time.Second, Count: 4}}).DialContext
+	}
+	s.Remote.Dial = s.limit.Dial(s.Remote.Dial)
+	s.limit.Set(c.Limit)
 	return s
 }
 
@@ -91,7 +101,7 @@ func (e *fileError) Unwrap() error { return e.err }
 
 // named adds the name of a file to an error; nil stays nil.
 func named(name string, err error) error {
-	if err == nil || errors.Is(err, context.Canceled) || errors.As(err, new(*fileError)) {
+	if err == nil || errors.Is(err, context.Canceled) || errors.As(err, new(*fileError)) || errors.As(err, new(*severalError)) {
 		return err
 	}
 	return &fileError{name, err}
@@ -100,7 +110,8 @@ func named(name string, err error) error {
 // severalError is what a command over several files ends with when some of them failed. Each was reported already.
 type severalError struct {
 	failed, all int
-	errs        []error
+	errs        []error // at least one of each exit code
+	told        bool    // with JSON: its numbers were told
 }
 
 func (e *severalError) Error() string { return fmt.Sprintf("%d of %d failed", e.failed, e.all) }
@@ -130,6 +141,8 @@ func (s *Shell) each(ctx context.Context, cmd string, names []string, f func(nam
 type Call struct {
 	*pflag.FlagSet
 	words []Word // arguments without options
+	typed []Word // the whole command
+	name  string // of the command, whatever alias was typed
 }
 
 // Args returns the arguments without options.
@@ -266,7 +279,7 @@ func (s *Shell) command(ctx context.Context, cmd Cmd) error {
 	if cmd.Op == "&" {
 		return &UsageError{"'&': commands run one after the other in this version", "start a second ferry for a transfer beside this one"}
 	}
-	call := &Call{FlagSet: pflag.NewFlagSet(c.Name, pflag.ContinueOnError)}
+	call := &Call{FlagSet: pflag.NewFlagSet(c.Name, pflag.ContinueOnError), typed: cmd.Words, name: c.Name}
 	call.SetOutput(io.Discard)
 	call.Usage = func() {}
 	if c.Flags != nil {
@@ -419,7 +432,7 @@ func (s *Shell) track(name string, o *transfer.Options) (done func() time.Durati
 // Close ends the session.
 func (s *Shell) Close() {
 	if s.client != nil {
-		s.client.Logout(context.Background())
+		s.client.Logout()
 		s.client = nil
 	}
 }

@@ -42,7 +42,7 @@ func table() []Command {
 		openCommand(), loginCommand(), logoutCommand(), whoamiCommand(), helpCommand(), historyCommand(), quitCommand(),
 		lsCommand(), cdCommand(), pwdCommand(), mkdirCommand(), rmdirCommand(), rmCommand(), mvCommand(), catCommand(), statCommand(),
 		sumCommand(),
-		putCommand(), getCommand(), resumeCommand(),
+		putCommand(), getCommand(), syncCommand(), resumeCommand(),
 		lcdCommand(), lpwdCommand(), llsCommand(), shellCommand(),
 	}
 }

@@ -64,8 +64,12 @@ func (p *Progress) Write(b []byte) (int, error) {
 
 // Start begins a transfer of total bytes, or -1 if that is not known. The name may come from
 // anywhere, it is escaped here. Done must be called in the end.
-func (p *Progress) Start(name string, total int64) *Meter {
-	m := &Meter{p: p, name: name, escaped: Escape(name), total: total, started: time.Now()}
+func (p *Progress) Start(name string, total int64) *Meter { return p.StartTree(name, total, 0) }
+
+// StartTree begins a transfer of so many files, which have total bytes together.
+func (p *Progress) StartTree(name string, total int64, files int) *Meter {
+	m := &Meter{p: p, name: name, escaped: Escape(name), allFiles: files, started: time.Now()}
+	m.total.Store(total)
 	m.last.Store(m.started.UnixNano())
 	m.samples = []sample{{m.started, 0}}
 	switch p.mode {
@@ -85,9 +89,11 @@ type Meter struct {
 	p       *Progress
 	name    string
 	escaped string
-	total   int64 // or -1
 	started time.Time
 
+	allFiles      int          // 0 for a single one
+	total         atomic.Int64 // bytes, or -1
+	files         atomic.Int64 // that are done
 	reused, moved atomic.Int64
 	last          atomic.Int64 // when bytes were counted last, Unix nanoseconds
 	note          atomic.Pointer[string]
@@ -118,6 +124,12 @@ func (m *Meter) Add(n int64) {
 	m.moved.Add(n)
 	m.last.Store(time.Now().UnixNano())
 }
+
+// File counts a file that is done.
+func (m *Meter) File() { m.files.Add(1) }
+
+// Grow corrects the number of bytes that there are in all.
+func (m *Meter) Grow(n int64) { m.total.Add(n) }
 
 // Note shows text in place of the rate until Note("").
 func (m *Meter) Note(text string) {
@@ -188,11 +200,13 @@ func (m *Meter) tick(every time.Duration) {
 
 // report is one line of the mode json.
 type report struct {
-	Progress string  `json:"progress"` // the name
-	Total    int64   `json:"total"`    // bytes, -1 if not known
-	Reused   int64   `json:"reused"`   // bytes
-	Moved    int64   `json:"moved"`    // bytes
-	Rate     float64 `json:"rate"`     // bytes a second
+	Progress string  `json:"progress"`            // the name
+	Total    int64   `json:"total"`               // bytes, -1 if not known
+	Reused   int64   `json:"reused"`              // bytes
+	Moved    int64   `json:"moved"`               // bytes
+	Rate     float64 `json:"rate"`                // bytes a second
+	Files    int64   `json:"files,omitempty"`     // done, of all_files
+	AllFiles int     `json:"all_files,omitempty"` // 0 for a single file
 	Note     string  `json:"note,omitempty"`
 	Done     bool    `json:"done,omitempty"` // the transfer is over, whatever came of it
 }
@@ -200,7 +214,7 @@ type report struct {
 // writeJSON is called with p.mu held. Progress that cannot be written is not worth an error.
 func (m *Meter) writeJSON() {
 	s := m.state(time.Now())
-	line, err := JSON(report{m.name, s.total, s.reused, s.moved, math.Round(s.rate), s.note, m.done})
+	line, err := JSON(report{m.name, s.total, s.reused, s.moved, math.Round(s.rate), s.files, s.allFiles, s.note, m.done})
 	if err == nil {
 		m.p.w.Write(line)
 	}
@@ -210,13 +224,15 @@ func (m *Meter) writeJSON() {
 type state struct {
 	name                 string
 	total, reused, moved int64
+	files                int64         // done
+	allFiles             int           // 0 for a single one
 	rate                 float64       // bytes a second
 	stalled              time.Duration // since the last byte
 	note                 string
 }
 
 func (m *Meter) state(now time.Time) state {
-	s := state{name: m.escaped, total: m.total, reused: m.reused.Load(), moved: m.moved.Load()}
+	s := state{name: m.escaped, total: m.total.Load(), reused: m.reused.Load(), moved: m.moved.Load(), files: m.files.Load(), allFiles: m.allFiles}
 	s.stalled = now.Sub(time.Unix(0, m.last.Load()))
 	if note := m.note.Load(); note != nil {
 		s.note = *note
@@ -249,6 +265,14 @@ func (s state) amount() string {
 		return Bytes(have)
 	}
 	return fmt.Sprintf("%s of %s", Bytes(min(have, s.total)), Bytes(s.total))
+}
+
+// count tells how many files are done, "" for a single one.
+func (s state) count() string {
+	if s.allFiles == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d files, ", min(s.files, int64(s.allFiles)), s.allFiles)
 }
 
 func (s state) percent() string {
@@ -284,7 +308,7 @@ func (s state) left() string {
 
 // plain is the line of the mode plain.
 func (s state) plain() string {
-	line := s.name + ": " + s.amount()
+	line := s.name + ": " + s.count() + s.amount()
 	if s.total >= 0 {
 		line += " (" + s.percent() + ")"
 	}
@@ -302,8 +326,11 @@ func (s state) line(columns int) string {
 		name += fmt.Sprintf(" %4s", s.percent())
 	}
 	end := fmt.Sprintf("%11s %7s", s.pace(), s.left())
-	if long := fmt.Sprintf("%22s %s", s.amount(), end); Width(name)+Width(long) < columns {
-		end = long
+	for _, amount := range []string{s.count() + s.amount(), s.amount()} {
+		if long := fmt.Sprintf("%22s %s", amount, end); Width(name)+Width(long) < columns {
+			end = long
+			break
+		}
 	}
 	free := columns - Width(name) - Width(end) - 4 // brackets and the blanks around them
 	if s.total < 0 || free < 8 {

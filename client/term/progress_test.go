@@ -79,6 +79,19 @@ func TestJSON(t *testing.T) {
 			t.Errorf("got:\n%swant:\n%s", out.String(), want)
 		}
 	})
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		m := NewProgress(&out, "json").StartTree("site", 1000, 3)
+		m.Add(400)
+		m.File()
+		m.Grow(-100)
+		time.Sleep(time.Second / 2)
+		m.Done()
+		want := `{"progress":"site","total":900,"reused":0,"moved":400,"rate":800,"files":1,"all_files":3,"done":true}` + "\n"
+		if out.String() != want {
+			t.Errorf("got:\n%swant:\n%s", out.String(), want)
+		}
+	})
 	in := "日\u0301\u202e\U000e0041\u2028<&>\u007f\U0001f600"
 	line, err := JSON(in)
 	if err != nil {
@@ -125,6 +138,18 @@ func TestLine(t *testing.T) {
 				t.Fatalf("%d columns: %q takes %d", columns, got, Width(got))
 			}
 		}
+	}
+	s.files, s.allFiles = 120, 10000
+	for columns, want := range map[int]string{
+		119: "report.pdf                     50% [------=======              ] 120 of 10000 files, 2 GiB of 4 GiB    98 MiB/s    0:21",
+		79:  "report.pdf           50%",
+	} {
+		if got := s.line(columns); !strings.HasPrefix(got, want) || Width(got) > columns {
+			t.Errorf("%d columns:\n%q, want\n%q", columns, got, want)
+		}
+	}
+	if got, want := s.plain(), "report.pdf: 120 of 10000 files, 2 GiB of 4 GiB (50%), 98 MiB/s"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 	if got := (state{total: 10 << 30, rate: 1 << 20}).left(); got != "2:50:40" {
 		t.Errorf("left: %s", got)

@@ -25,14 +25,18 @@ var (
 
 // Options say how files are moved.
 type Options struct {
-	Force   bool // replace what is there
-	Mode    bool // keep permission bits
-	NoSync  bool // puts are answered before they are durable
-	Expect  *string
-	Parents bool
-	Moved   func(n int64) // bytes that travelled, each byte of a file once
-	Reused  func(n int64) // bytes that were there already
-	Begin   func(length int64)
+	Force    bool // replace what is there
+	Mode     bool // keep permission bits
+	NoSync   bool // puts are answered before they are durable
+	Expect   *string
+	Parents  bool
+	Parallel int           // connections; 0: as many as the line needs
+	Moved    func(n int64) // bytes that travelled, each byte of a file once
+	Reused   func(n int64) // bytes that were there already
+	Begin    func(length int64)
+
+	noFollow bool // a source that is a symbolic link is refused
+	differs  bool // a target that is there is known to be different
 }
 
 // Mover moves files for one session.
@@ -54,8 +58,15 @@ func (m *Mover) job(kind, remotePath, local string) (Job, error) {
 }
 
 // openSource opens a file to be sent.
-func openSource(local string, keepMode bool) (*os.File, remote.Source, error) {
-	f, err := os.OpenFile(local, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO must not hold us
+func openSource(local string, keepMode, noFollow bool) (*os.File, remote.Source, error) {
+	flags := os.O_RDONLY | syscall.O_NONBLOCK // a FIFO must not hold us
+	if noFollow {
+		flags |= syscall.O_NOFOLLOW
+	}
+	f, err := os.OpenFile(local, flags, 0)
+	if errors.Is(err, syscall.ELOOP) {
+		err = ErrNotRegular
+	}
 	if err != nil {
 		return nil, remote.Source{}, err
 	}
@@ -94,7 +105,7 @@ func openSource(local string, keepMode bool) (*os.File, remote.Source, error) {
 
 // Put sends a local file to an absolute path of the home.
 func (m *Mover) Put(ctx context.Context, local, remotePath string, o Options) (remote.Result, error) {
-	f, src, err := openSource(local, o.Mode)
+	f, src, err := openSource(local, o.Mode, o.noFollow)
 	if err != nil {
 		return remote.Result{}, err
 	}
@@ -102,7 +113,8 @@ func (m *Mover) Put(ctx context.Context, local, remotePath string, o Options) (r
 	if o.Begin != nil {
 		o.Begin(src.Length)
 	}
-	po := remote.PutOptions{Expect: o.Expect, Force: o.Force, Parents: o.Parents, NoSync: o.NoSync, Moved: o.Moved, Reused: o.Reused}
+	po := remote.PutOptions{Expect: o.Expect, Force: o.Force, Parents: o.Parents, NoSync: o.NoSync, Streams: o.Parallel,
+		Moved: o.Moved, Reused: o.Reused}
 	if src.Length > block.Size { // smaller ones travel in one piece and leave nothing behind
 		j, err := m.job("put", remotePath, local)
 		if err != nil {
@@ -145,7 +157,7 @@ func (m *Mover) Get(ctx context.Context, remotePath string, entry wire.Entry, lo
 	switch {
 	case err == nil && info.IsDir():
 		return remote.Result{}, ErrIsDir
-	case err == nil && info.Mode().IsRegular():
+	case err == nil && info.Mode().IsRegular() && !o.differs:
 		same, err := m.same(ctx, remotePath, entry, local, info)
 		if err != nil {
 			return remote.Result{}, err
@@ -184,7 +196,7 @@ func (m *Mover) Get(ctx context.Context, remotePath string, entry wire.Entry, lo
 		}
 		return remote.Result{}, &fs.PathError{Op: "write", Path: local, Err: syscall.ENOSPC}
 	}
-	res, err := m.Client.Get(ctx, remotePath, entry, p, remote.GetOptions{Have: p.Have(), Moved: o.Moved, Reused: o.Reused})
+	res, err := m.Client.Get(ctx, remotePath, entry, p, remote.GetOptions{Have: p.Have(), Moved: o.Moved, Reused: o.Reused, Streams: o.Parallel})
 	if err == nil {
 		mode := fs.FileMode(0)
 		if o.Mode {

@@ -90,7 +90,14 @@ func backup(o ops, path string, text []byte, like fs.FileInfo) error {
 	if o.link(path, temp) != nil {
 		return replace(o, path+".bak", text, like, func() error { return nil })
 	}
-	return o.rename(temp, path+".bak")
+	if err := o.rename(temp, path+".bak"); err != nil {
+		return err
+	}
+	// Still there if the backup was this file already, left by an edit that failed: such a rename does nothing.
+	if err := o.remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // ops are the file operations of an edit, apart so that a test can make any

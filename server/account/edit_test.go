@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -16,7 +15,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 )
 
@@ -330,121 +328,6 @@ func TestEditKilled(t *testing.T) {
 	}
 	if got := content(t, path); !strings.HasPrefix(got, handmadeValid()) {
 		t.Errorf("what people wrote has changed: %q", got)
-	}
-}
-
-// faulty returns operations of which the nth fails with err, and the count.
-func faulty(n int, err error) (o ops, count *int) {
-	real, count := realOps(), new(int)
-	fails := func() bool {
-		*count++
-		return *count == n
-	}
-	o = ops{
-		open: func(name string, flag int, perm fs.FileMode) (*os.File, error) {
-			if fails() {
-				return nil, err
-			}
-			return real.open(name, flag, perm)
-		},
-		read: func(f *os.File) ([]byte, error) {
-			if fails() {
-				return nil, err
-			}
-			return real.read(f)
-		},
-		write: func(f *os.File, p []byte) (int, error) {
-			if fails() {
-				half, _ := real.write(f, p[:len(p)/2])
-				return half, err
-			}
-			return real.write(f, p)
-		},
-		chmod: func(f *os.File, mode fs.FileMode) error {
-			if fails() {
-				return err
-			}
-			return real.chmod(f, mode)
-		},
-		chown: func(f *os.File, uid, gid int) error {
-			if fails() {
-				return err
-			}
-			return real.chown(f, uid, gid)
-		},
-		sync: func(f *os.File) error {
-			if fails() {
-				return err
-			}
-			return real.sync(f)
-		},
-		close: func(f *os.File) error {
-			failed := fails()
-			if cerr := real.close(f); !failed {
-				return cerr
-			}
-			return err
-		},
-		rename: func(from, to string) error {
-			if fails() {
-				return err
-			}
-			return real.rename(from, to)
-		},
-		link: func(from, to string) error {
-			if fails() {
-				return err
-			}
-			return real.link(from, to)
-		},
-		remove: func(name string) error {
-			if fails() {
-				return err
-			}
-			return real.remove(name)
-		},
-	}
-	return o, count
-}
-
-// Whichever file operation fails, the file is the old or the new one, the
-// caller is told unless it is the new one, and the next edit works.
-func TestEditFaults(t *testing.T) {
-	old := handmadeValid()
-	want := old + "\n\n[users.new]\n"
-	o, total := faulty(0, nil)
-	if err := edit(o, write(t, old), add("new")); err != nil {
-		t.Fatal(err)
-	}
-	if *total < 20 {
-		t.Fatalf("only %d operations", *total)
-	}
-	kept := 0
-	for n := 1; n <= *total; n++ {
-		path := write(t, old)
-		o, _ := faulty(n, syscall.ENOSPC)
-		err := edit(o, path, add("new"))
-		got := content(t, path)
-		if bak, rerr := os.ReadFile(path + ".bak"); rerr == nil && string(bak) != old {
-			t.Errorf("operation %d: the backup is %q", n, bak)
-		}
-		switch {
-		case got != old && got != want:
-			t.Errorf("operation %d: the file is half: %q", n, got)
-		case err == nil && got != want:
-			t.Errorf("operation %d: acknowledged and not done", n)
-		case got == old:
-			kept++
-		}
-		if err := Edit(path, set("bob", "locked", "x")); err != nil {
-			t.Errorf("operation %d: the next edit: %v", n, err)
-		}
-		if bak := content(t, path+".bak"); bak != got {
-			t.Errorf("operation %d: the next backup is %q", n, bak)
-		}
-	}
-	if kept < *total/2 {
-		t.Errorf("only %d of %d faults kept the old file", kept, *total)
 	}
 }
 

@@ -65,7 +65,7 @@ func TestWrongFields(t *testing.T) {
 	for _, cmd := range servertest.Commands() {
 		fields, ok := all[cmd]
 		if !ok {
-			if !slices.Contains([]string{"hello", "login", "proof"}, cmd) {
+			if !slices.Contains([]string{"hello", "login", "proof", "key", "attach"}, cmd) {
 				t.Errorf("%s has no sample", cmd)
 			} else if a := p.ask(request(cmd, "")); a.code() != wire.UnknownCommand {
 				t.Errorf("%s when logged in: %v", cmd, a.Error)

@@ -26,17 +26,13 @@ type conn struct {
 	link *wire.Link
 	nc   net.Conn
 	bind login.Binding
+	key  []byte // binds logins by public key; nil without TLS
 	log  *slog.Logger
 	ctx  context.Context
 	stop context.CancelFunc
 
-	// Set by the gate.
-	user string // guarded by srv.mu while others may look
-	auth string // the record that was proved
-	sess string // session id
-	home *home
-
-	uploads map[*upload]struct{} // opened here
+	ses  *session // set by the gate, under srv.mu since others look
+	home *home    // of the session
 
 	requests *queue[*request]
 	answers  *queue[answer]
@@ -60,6 +56,7 @@ type request struct {
 	lent   *[]byte // the pooled buffer behind body, if it is one
 	path   string  // what it was about, for the log
 	code   wire.Code
+	quiet  bool // one of many about the same
 }
 
 // answer is a message to be sent.
@@ -106,6 +103,9 @@ func (s *Server) serve(nc net.Conn, encrypted bool) {
 		if err == nil {
 			c.bind, err = login.TLSBinding(t.ConnectionState())
 		}
+		if err == nil {
+			c.key, err = login.KeyBinding(t.ConnectionState())
+		}
 		if err != nil {
 			log.Info("connection ended before login", "reason", "TLS handshake failed", "err", err)
 			return
@@ -115,12 +115,15 @@ func (s *Server) serve(nc net.Conn, encrypted bool) {
 	c.wire = wire.NewConn(stream, link)
 	defer c.wire.Close()
 	if err := c.gate(encrypted); err != nil {
+		if c.ses != nil { // it was let in and did not hear of it
+			s.leave(c)
+		}
 		log.Info("connection ended before login", "reason", err.Error())
 		return
 	}
 	release()
 	link.SetLimit(time.Time{})
-	c.log = log.With("user", c.user, "session", c.sess[:8])
+	c.log = log.With("user", c.ses.user, "session", c.ses.id[:8])
 	c.log.Info("login")
 	err := c.run()
 	in, out := link.Traffic()
@@ -149,8 +152,9 @@ func keepAlive(nc net.Conn) {
 }
 
 // run reads requests until the connection ends and returns why. When it returns, everything that was read has been
-// executed and the connection's uploads are released.
+// executed.
 func (c *conn) run() error {
+	c.batch.c, c.batch.change.L = c, &c.batch.mu
 	c.requests = newQueue(maxQueuedBytes, c.execute)
 	c.answers = newQueue(maxAnswerBytes, c.send)
 	c.beat = time.AfterFunc(c.srv.Timing.Beat, c.onBeat)
@@ -160,12 +164,12 @@ func (c *conn) run() error {
 	}
 	c.requests.close()
 	<-c.requests.drained
+	c.batch.wait()
 	c.beat.Stop()
 	c.answers.close()
 	<-c.answers.drained
 	c.stop()
-	c.release()
-	c.srv.closeHome(c.home)
+	c.srv.leave(c)
 	return err
 }
 
@@ -212,6 +216,7 @@ func (c *conn) refuse(err error) error {
 	if killed != nil {
 		c.requests.close()
 		<-c.requests.drained
+		c.batch.wait()
 		c.respond(&wire.EmptyAnswer{Answer: wire.Answer{Error: killed}}, nil, nil)
 		return errors.New(killed.Message)
 	}
@@ -243,7 +248,7 @@ func (c *conn) execute(q *queue[*request]) {
 	for {
 		r, ok := q.next()
 		if !ok {
-			c.batch.flush(c) // nothing more is waiting: everybody's answer is due
+			c.batch.flush() // nothing more is waiting: everybody's answer is due
 			if q.done() {
 				return
 			}
@@ -263,6 +268,7 @@ func (c *conn) handle(r *request) {
 		if p := recover(); p != nil {
 			id := newID()[:8]
 			c.log.Error("panic", "cmd", r.cmd, "id", id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			c.batch.wait()
 			c.fail(&wire.Error{Code: wire.Internal, Message: "internal error " + id + " on the server"})
 			c.drain() // what was read behind it is still answered, in its place
 		}
@@ -274,12 +280,12 @@ func (c *conn) handle(r *request) {
 		if e.gate {
 			msg = r.cmd + ": already logged in"
 		}
-		c.batch.flush(c)
+		c.batch.wait()
 		c.fail(&wire.Error{Code: wire.UnknownCommand, Message: msg})
 		return
 	}
 	if !e.batched {
-		c.batch.flush(c)
+		c.batch.wait()
 	}
 	if (r.body != nil) != e.body && !e.batched {
 		c.srv.bufs.PutBody(r.lent)
@@ -290,11 +296,11 @@ func (c *conn) handle(r *request) {
 	if err == nil {
 		err = e.serve(c, r)
 	} else {
-		c.batch.flush(c)
+		c.batch.wait()
 	}
 	c.srv.bufs.PutBody(r.lent)
 	level := slog.LevelInfo
-	if e.quiet {
+	if e.quiet || r.quiet {
 		level = slog.LevelDebug
 	}
 	if err != nil {

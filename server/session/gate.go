@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 
+	"ferry/server/account"
 	"ferry/shared/login"
 	"ferry/shared/wire"
 )
@@ -81,13 +82,23 @@ func (g *gate) answer(cmd string, header []byte) error {
 		if err = wire.DecodeRequest(header, &r); err == nil {
 			return g.hello(&r)
 		}
+	case wire.CmdKey:
+		var r wire.KeyRequest
+		if err = wire.DecodeRequest(header, &r); err == nil {
+			return g.byKey(&r)
+		}
+	case wire.CmdAttach:
+		var r wire.AttachRequest
+		if err = wire.DecodeRequest(header, &r); err == nil {
+			return g.attach(&r)
+		}
 	case wire.CmdLogin, wire.CmdProof:
 		var r wire.MessageRequest
 		if err = wire.DecodeRequest(header, &r); err != nil {
 			break
 		}
 		if !g.greeted {
-			return g.no(wire.Version, "say hello first; this server speaks version %d", wire.ProtocolVersion)
+			return g.rude()
 		}
 		if cmd == wire.CmdLogin {
 			return g.login(r.Message)
@@ -104,6 +115,11 @@ func (g *gate) answer(cmd string, header []byte) error {
 		return g.no(e.Code, "%s: %s", cmd, e.Message)
 	}
 	return err
+}
+
+// rude answers somebody who did not say hello.
+func (g *gate) rude() error {
+	return g.no(wire.Version, "say hello first; this server speaks version %d", wire.ProtocolVersion)
 }
 
 func (g *gate) hello(r *wire.HelloRequest) error {
@@ -181,21 +197,70 @@ func (g *gate) proof(message string) error {
 	if !ok || !a.HasAuth || a.Auth.String() != g.record.String() { // changed while the proof was on its way
 		return g.refused("the account changed during the login")
 	}
+	return g.enter(a, final, nil)
+}
+
+// byKey lets somebody in who has one of the account's private keys.
+func (g *gate) byKey(r *wire.KeyRequest) error {
+	switch {
+	case !g.greeted:
+		return g.rude()
+	case g.key == nil:
+		return g.no(wire.Unsupported, "key: not on a plain connection")
+	case g.tries == maxTries:
+		g.no(wire.AuthFailed, "authentication failed")
+		return errTries
+	}
+	g.exchange = nil
+	key, err := login.VerifyKey(r.Key, r.Signature, r.User, g.conn.key)
+	a, ok := g.srv.Accounts.Current().Lookup(r.User)
+	if err == nil && ok {
+		_, ok = a.PublicKey(key)
+	}
+	if err != nil || !ok {
+		return g.refused("not a key of the account")
+	}
+	return g.enter(a, "", key)
+}
+
+// enter lets an account in that has proved to be it, and begins its session. key is the public key that did it, nil for the
+// password.
+func (g *gate) enter(a *account.Account, final string, key []byte) error {
 	if a.Locked != "" {
-		g.log.Warn("login refused", "user", user, "reason", "locked")
+		g.log.Warn("login refused", "user", a.Name, "reason", "locked")
 		g.no(wire.Denied, "the account is locked: %s", a.Locked)
 		return errors.New("account locked")
 	}
 	home, err := g.srv.openHome(a)
 	if err != nil {
-		g.log.Error("cannot open home", "user", user, "err", err)
+		g.log.Error("cannot open home", "user", a.Name, "err", err)
 		g.no(wire.Denied, "the home directory is missing or unusable: tell the administrator")
 		return errors.New("home unusable")
 	}
-	g.sess = newID()
-	g.srv.mu.Lock()
-	g.user, g.auth = user, g.record.String()
-	g.srv.mu.Unlock()
+	ses := g.srv.begin(g.conn, a, key, home)
 	g.home = home
-	return g.say(&wire.ProofAnswer{Message: final, Session: g.sess, Boot: g.srv.boot, User: user, Rights: a.Rights.Names(), Features: []string{"nosync"}})
+	return g.say(&wire.ProofAnswer{Message: final, Session: ses.id, Secret: hex.EncodeToString(ses.secret[:]), Boot: g.srv.boot, User: a.Name,
+		Rights: a.Rights.Names(), Features: []string{"nosync"}})
+}
+
+// attach lets a further connection of a session in.
+func (g *gate) attach(r *wire.AttachRequest) error {
+	if !g.greeted {
+		return g.rude()
+	}
+	if g.tries == maxTries {
+		g.no(wire.AuthFailed, "authentication failed")
+		return errTries
+	}
+	err := g.srv.attach(g.conn, r.Session, r.Proof, g.bind)
+	var e *wire.Error
+	switch {
+	case err == nil:
+		g.home = g.ses.home
+		return g.say(&wire.EmptyAnswer{})
+	case errors.As(err, &e) && e.Code != wire.AuthFailed:
+		return g.no(e.Code, "%s", e.Message)
+	}
+	g.exchange = nil
+	return g.refused("no such session")
 }

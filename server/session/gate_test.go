@@ -33,6 +33,7 @@ type answer struct {
 	Message string      `json:"message"`
 	Nonce   string      `json:"nonce"`
 	Session string      `json:"session"`
+	Secret  string      `json:"secret"`
 	Error   *wire.Error `json:"error"`
 }
 

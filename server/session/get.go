@@ -17,6 +17,7 @@ func serveGet(c *conn, r *request) error {
 	if q.Offset < 0 || q.Offset%block.Size != 0 || q.Length < 0 || q.Length > wire.MaxGet {
 		return refusal(wire.BadRequest, "get: offset must be a multiple of 1 MiB, length at most 64 MiB")
 	}
+	r.path, r.quiet = string(q.Path), q.Offset > 0
 	f, err := c.home.store.Open(c.ctx, string(q.Path), q.Version)
 	if err != nil {
 		return err

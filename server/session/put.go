@@ -1,7 +1,6 @@
 package session
 
 import (
-	"bytes"
 	"errors"
 	"io/fs"
 	"time"
@@ -10,9 +9,6 @@ import (
 	"ferry/server/storage"
 	"ferry/shared/wire"
 )
-
-// maxBatch is how many small uploads share one commit.
-const maxBatch = 256
 
 // servePut opens an upload, or with a body takes a whole small one.
 func servePut(c *conn, r *request) error {
@@ -30,7 +26,7 @@ func servePut(c *conn, r *request) error {
 		err = refusal(wire.BadRequest, "put: without a body, field job is needed")
 	}
 	if err != nil || r.body == nil {
-		c.batch.flush(c)
+		c.batch.wait()
 	}
 	if err != nil {
 		return err
@@ -57,9 +53,13 @@ func (c *conn) target(q *wire.PutRequest) (old storage.Entry, expect *string, er
 			return old, nil, err
 		}
 	}
-	switch {
+	switch there := old.Kind != ""; {
 	case q.Force:
-	case q.Expect != nil:
+	case q.Expect != nil && q.Boot == "" && !q.Reopen && there && *q.Expect == "":
+		return old, nil, fs.ErrExist
+	case q.Expect != nil && q.Boot == "" && !q.Reopen && *q.Expect != "" && *q.Expect != old.Version:
+		return old, nil, storage.ErrConflict
+	case q.Expect != nil: // asked for again it may have been done: that is found out by comparing
 		expect = q.Expect
 	case old.Kind == "" || old.Kind == storage.File:
 		expect = &old.Version
@@ -72,49 +72,33 @@ func specOf(q *wire.PutRequest, expect *string) storage.Spec {
 		Mode: fs.FileMode(q.Mode & 0o777), Expect: expect, Parents: q.Parents}
 }
 
-// batch is small uploads that are written but not yet committed.
-type batch struct {
-	ups    []storage.Upload
-	outs   []*outcome
-	paths  map[string]bool
-	nosync bool
-}
-
+// putSmall stages a whole file and leaves the rest to the batch.
 func (c *conn) putSmall(q *wire.PutRequest, body []byte) error {
-	b := &c.batch
 	out, fresh := c.home.outcomes.begin(q.ID)
 	if !fresh {
-		b.flush(c) // it may be in there
+		c.batch.wait() // it may be in there
 		<-out.done
 		c.respond(out.ans, nil, nil)
 		return nil
 	}
-	if len(b.ups) > 0 && (b.nosync != q.NoSync || b.paths[string(q.Path)] || len(b.ups) >= maxBatch) {
-		b.flush(c)
+	s := small{out: out, path: string(q.Path), nosync: q.NoSync, denied: c.allow(account.Overwrite)}
+	var err error
+	if s.up, err = c.stageSmall(q, body, s.denied != nil); err != nil {
+		s.ans = &wire.PutAnswer{Answer: wire.Answer{Error: c.errorOf(wire.CmdPut, err)}}
 	}
-	ans, err := c.stageSmall(q, body, out)
-	if err != nil {
-		ans = &wire.PutAnswer{Answer: wire.Answer{Error: c.errorOf(wire.CmdPut, err)}}
-	}
-	if ans != nil { // decided already; those before it are answered first
-		b.flush(c)
-		c.respond(ans, nil, nil)
-		out.end(ans)
-	}
+	c.batch.add(s)
 	return nil
 }
 
-// stageSmall writes a small upload and adds it to the batch, or returns the answer if there is nothing to write.
-func (c *conn) stageSmall(q *wire.PutRequest, body []byte, out *outcome) (*wire.PutAnswer, error) {
-	old, expect, err := c.target(q)
-	if err != nil {
-		return nil, err
-	}
-	if same, err := c.sameSmall(q, old, body); err != nil || same != nil {
-		return same, err
+// stageSmall writes a small upload. Whether it may take its place is found out by the commit, which looks there anyway.
+func (c *conn) stageSmall(q *wire.PutRequest, body []byte, noReplace bool) (storage.Upload, error) {
+	expect := q.Expect
+	if q.Force {
+		expect = nil
 	}
 	spec := specOf(q, expect)
-	spec.Ephemeral = true
+	spec.Ephemeral, spec.Again = true, q.Boot != ""
+	spec.NoReplace, spec.KeepSame = noReplace, c.allow(account.Read) == nil
 	up, err := c.home.store.Upload(c.lasting(), spec)
 	if err != nil {
 		return nil, err
@@ -125,35 +109,7 @@ func (c *conn) stageSmall(q *wire.PutRequest, body []byte, out *outcome) (*wire.
 			return nil, err
 		}
 	}
-	b := &c.batch
-	if b.paths == nil {
-		b.paths = map[string]bool{}
-	}
-	b.ups, b.outs, b.nosync = append(b.ups, up), append(b.outs, out), q.NoSync
-	b.paths[string(q.Path)] = true
-	return nil, nil
-}
-
-// sameSmall answers an upload whose content is at the target already. That is also how a repeated put is recognised after
-// a restart.
-func (c *conn) sameSmall(q *wire.PutRequest, old storage.Entry, body []byte) (*wire.PutAnswer, error) {
-	if old.Kind != storage.File || old.Length != q.Length || c.allow(account.Read) != nil {
-		return nil, nil
-	}
-	f, err := c.home.store.Open(c.lasting(), string(q.Path), old.Version)
-	if err != nil {
-		return nil, nil // changed or unreadable: an ordinary upload finds out
-	}
-	defer f.Close()
-	have := make([]byte, len(body))
-	if n, _ := f.ReadAt(have, 0); n < len(have) || !bytes.Equal(have, body) || f.Check() != nil {
-		return nil, nil
-	}
-	e, err := c.refresh(q.Path, old, time.Unix(0, q.Mtime), q.Mode)
-	if err != nil {
-		return nil, err
-	}
-	return &wire.PutAnswer{Entry: &e, Same: true}, nil
+	return up, nil
 }
 
 // refresh gives a file whose content is right the time and mode of its source.
@@ -175,23 +131,10 @@ func (c *conn) refresh(path wire.Name, old storage.Entry, mtime time.Time, mode 
 	return entryOf(e), err
 }
 
-// flush commits what is in the batch and answers.
-func (b *batch) flush(c *conn) {
-	if len(b.ups) == 0 {
-		return
+// meanwhile is what the refusal of a commit means: what was there when the upload was opened was looked at then.
+func meanwhile(err error) error {
+	if errors.Is(err, fs.ErrExist) {
+		return storage.ErrConflict
 	}
-	ups, outs := b.ups, b.outs
-	b.ups, b.outs, b.paths = nil, nil, nil
-	for i, res := range c.home.store.Commit(c.lasting(), !b.nosync, ups...) {
-		ans := &wire.PutAnswer{}
-		if res.Err != nil {
-			ans.Error = c.errorOf(wire.CmdPut, res.Err)
-		} else {
-			e := entryOf(res.Entry)
-			ans.Entry = &e
-		}
-		ups[i].Close()
-		c.respond(ans, nil, nil)
-		outs[i].end(ans)
-	}
+	return err
 }

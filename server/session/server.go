@@ -42,6 +42,7 @@ type Timing struct {
 	Beat      time.Duration // a request that takes longer sends a sign of life this often (10 s)
 	Drain     time.Duration // how long Shutdown lets running requests finish (8 s)
 	Keep      time.Duration // unfinished uploads are dropped when untouched for so long (7 days)
+	Linger    time.Duration // how long a session without connections can be joined (5 min)
 }
 
 func (t *Timing) fill() {
@@ -50,7 +51,7 @@ func (t *Timing) fill() {
 		def time.Duration
 	}{
 		{&t.Handshake, 10 * time.Second}, {&t.Login, 30 * time.Second}, {&t.Stall, 60 * time.Second}, {&t.Beat, 10 * time.Second},
-		{&t.Drain, 8 * time.Second}, {&t.Keep, 7 * 24 * time.Hour},
+		{&t.Drain, 8 * time.Second}, {&t.Keep, 7 * 24 * time.Hour}, {&t.Linger, 5 * time.Minute},
 	} {
 		if *d.v == 0 {
 			*d.v = d.def
@@ -88,6 +89,7 @@ type Server struct {
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
 	conns     map[*conn]struct{}
+	sessions  map[string]*session      // by id
 	homes     map[string]*home         // by account name
 	strangers map[string]chan struct{} // slots by address
 	refused   int                      // connections refused since refusedAt was logged
@@ -110,7 +112,8 @@ func New(c Config) *Server {
 	return &Server{
 		table: commands, boot: newID(), quit: make(chan struct{}),
 		Config: c, ctx: ctx, stop: stop, listeners: map[net.Listener]struct{}{}, conns: map[*conn]struct{}{},
-		homes: map[string]*home{}, strangers: map[string]chan struct{}{},
+		sessions: map[string]*session{},
+		homes:    map[string]*home{}, strangers: map[string]chan struct{}{},
 	}
 }
 
@@ -166,7 +169,7 @@ func (s *Server) Shutdown(ctx context.Context) {
 		ln.Close()
 	}
 	for c := range s.conns {
-		if c.user == "" {
+		if c.ses == nil {
 			c.abort(nil) // it has asked for nothing yet
 		} else {
 			c.drain()
@@ -188,6 +191,9 @@ func (s *Server) Shutdown(ctx context.Context) {
 	s.stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for _, ses := range s.sessions {
+		s.forget(ses)
+	}
 	for _, h := range s.homes {
 		h.store.Close()
 	}
@@ -199,29 +205,21 @@ func (s *Server) Enforce() {
 	set := s.Accounts.Current()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for c := range s.conns {
-		if c.user == "" {
-			continue
-		}
-		a, ok := set.Lookup(c.user)
-		switch {
-		case !ok:
-			c.abort(&wire.Error{Code: wire.Denied, Message: "the account was removed"})
-		case a.Locked != "":
-			c.abort(&wire.Error{Code: wire.Denied, Message: "the account was locked: " + a.Locked})
-		case a.Auth.String() != c.auth:
-			c.abort(&wire.Error{Code: wire.Denied, Message: "the password was changed: log in again"})
+	for _, ses := range s.sessions {
+		a, _ := set.Lookup(ses.user)
+		if why := s.revoked(ses, a); why != nil {
+			s.end(ses, why)
 		}
 	}
 }
 
-// Sessions returns how many connections are logged in.
+// Sessions returns how many sessions have a connection.
 func (s *Server) Sessions() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := 0
-	for c := range s.conns {
-		if c.user != "" {
+	for _, ses := range s.sessions {
+		if len(ses.conns) > 0 {
 			n++
 		}
 	}
@@ -232,18 +230,18 @@ func (s *Server) Sessions() int {
 type home struct {
 	name     string
 	store    *local.Home
-	refs     int
 	expired  time.Time // when old uploads were last looked for
 	uploads  uploads
 	outcomes outcomes
+
+	lingering int // sessions without a connection; guarded by Server.mu
 }
 
-// openHome returns the home of an account, opened once for all its connections.
+// openHome returns the home of an account, opened once for all: an account's outcomes outlive its sessions.
 func (s *Server) openHome(a *account.Account) (*home, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if h := s.homes[a.Name]; h != nil {
-		h.refs++
 		s.expire(h)
 		return h, nil
 	}
@@ -251,7 +249,7 @@ func (s *Server) openHome(a *account.Account) (*home, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &home{name: a.Name, store: store, refs: 1}
+	h := &home{name: a.Name, store: store}
 	s.homes[a.Name] = h
 	s.expire(h)
 	return h, nil
@@ -270,13 +268,6 @@ func (s *Server) expire(h *home) {
 			s.Log.Info("old uploads dropped", "user", h.name, "count", n)
 		}
 	}()
-}
-
-// closeHome gives a home back. It stays open for the next session: an account's outcomes outlive its connections.
-func (s *Server) closeHome(h *home) {
-	s.mu.Lock()
-	h.refs--
-	s.mu.Unlock()
 }
 
 // admit waits for a place among the strangers of an address; release gives it back.

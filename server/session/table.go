@@ -24,6 +24,8 @@ func table() []entry {
 		{cmd: wire.CmdHello, gate: true},
 		{cmd: wire.CmdLogin, gate: true},
 		{cmd: wire.CmdProof, gate: true},
+		{cmd: wire.CmdKey, gate: true},
+		{cmd: wire.CmdAttach, gate: true},
 		{cmd: wire.CmdLogout, serve: serveLogout},
 		{cmd: wire.CmdPing, serve: servePing, quiet: true},
 		{cmd: wire.CmdStat, rights: account.List, serve: serveStat},

@@ -27,13 +27,15 @@ func serveLogout(c *conn, r *request) error {
 	if err := servePing(c, r); err != nil {
 		return err
 	}
-	c.drain()
+	c.srv.mu.Lock()
+	defer c.srv.mu.Unlock()
+	c.srv.end(c.ses, nil)
 	return nil
 }
 
 // allow tells whether the account, as it is now, has all of the rights.
 func (c *conn) allow(rights account.Rights) error {
-	a, ok := c.srv.Accounts.Current().Lookup(c.user)
+	a, ok := c.srv.Accounts.Current().Lookup(c.ses.user)
 	if !ok || a.Locked != "" {
 		return refusal(wire.Denied, "the account is no longer active")
 	}

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"slices"
 	"sync"
-	"time"
 
 	"ferry/server/account"
 	"ferry/server/storage"
@@ -13,53 +13,68 @@ import (
 	"ferry/shared/wire"
 )
 
-// uploads is the unfinished uploads of one account that a connection has open.
+// uploads is the unfinished uploads of one account that a session has open.
 type uploads struct {
 	mu   sync.Mutex
 	live map[string]*upload // by id; the newest epoch only
 }
 
-// upload is what one connection knows of an upload it has open. Only that connection's executor uses it, but for owner.
+// upload is what a session knows of an upload it has open.
 type upload struct {
-	owner  *conn
+	owner  *session
 	handle storage.Upload
 	spec   storage.Spec
 	tagger *block.Tagger
-	staged block.Ranges   // what the staging seems to hold, not verified
 	base   storage.Entry  // what is replaced
 	old    storage.Reader // the version that is replaced, if its blocks may be used
 
-	verified block.Bitmap // blocks known to be as the sender has them
-	left     int64        // blocks that are not
-	fromOld  block.Ranges // verified in old and not yet copied from it
-	differs  bool         // something must be written: old is not what is wanted
-	reused   int64        // bytes verified without having been sent
+	mu       sync.Mutex         // guards what follows; connections of the session work on different blocks at the same time
+	busy     map[int64]struct{} // blocks that a connection is writing or comparing
+	staged   block.Ranges       // what the staging seems to hold, not verified
+	verified block.Bitmap       // blocks known to be as the sender has them
+	left     int64              // blocks that are not
+	fromOld  block.Ranges       // verified in old and not yet copied from it
+	differs  bool               // something must be written: old is not what is wanted
+	reused   int64              // bytes verified without having been sent
 }
 
-// gone tells whether the connection that has the upload open seems dead.
-func (u *upload) gone() bool {
-	return u.owner.ctx.Err() != nil || time.Since(u.owner.link.LastRead()) > writerGone
+var errBusy = refusal(wire.Busy, "another connection of the session is at this block")
+
+// take claims a block for one connection; give ends that. Two at one block would leave bytes that nobody verified.
+func (u *upload) take(n int64) error {
+	if _, taken := u.busy[n]; taken {
+		return errBusy
+	}
+	if u.busy == nil {
+		u.busy = map[int64]struct{}{}
+	}
+	u.busy[n] = struct{}{}
+	return nil
 }
+
+func (u *upload) give(n int64) { delete(u.busy, n) }
 
 func (c *conn) putLarge(q *wire.PutRequest) error {
 	base, expect, err := c.target(q)
 	if err != nil {
 		return err
 	}
-	u, err := c.openUpload(q, base, expect)
+	var old storage.Reader
+	if base.Kind == storage.File && min(base.Length, q.Length) > 0 && c.allow(account.Read) == nil {
+		if f, err := c.home.store.Open(c.lasting(), string(q.Path), base.Version); err == nil {
+			old = f
+		}
+	}
+	u, err := c.openUpload(q, base, expect, old)
 	if err != nil {
+		if old != nil {
+			old.Close()
+		}
 		return err
 	}
-	spec := u.spec
-	have := u.staged
-	if base.Kind == storage.File && min(base.Length, q.Length) > 0 && c.allow(account.Read) == nil {
-		if u.old, err = c.home.store.Open(c.lasting(), string(q.Path), base.Version); err == nil {
-			have = nil
-			for _, r := range u.staged {
-				have.Add(r)
-			}
-			have.Add(block.Range{Off: 0, End: min(base.Length, q.Length)})
-		}
+	spec, have := u.spec, slices.Clone(u.staged)
+	if old != nil {
+		have.Add(block.Range{Off: 0, End: min(base.Length, q.Length)})
 	}
 	c.respond(&wire.PutAnswer{Upload: spec.ID, Epoch: spec.Epoch, Key: &spec.Key, Have: have.Coarsen(maxHave),
 		Staged: u.staged.Len(), Base: &base.Version}, nil, nil)
@@ -71,7 +86,7 @@ const maxHave = 64
 
 // openUpload finds a staging to go on with, or begins a new one. One with the same job is taken over from whoever has it;
 // another one of this path only if its writer is gone.
-func (c *conn) openUpload(q *wire.PutRequest, base storage.Entry, expect *string) (*upload, error) {
+func (c *conn) openUpload(q *wire.PutRequest, base storage.Entry, expect *string, old storage.Reader) (*upload, error) {
 	ups := &c.home.uploads
 	ups.mu.Lock()
 	defer ups.mu.Unlock()
@@ -85,7 +100,7 @@ func (c *conn) openUpload(q *wire.PutRequest, base storage.Entry, expect *string
 		if s.Path != spec.Path {
 			continue
 		}
-		if l := ups.live[s.ID]; s.Job == q.Job || (l == nil || l.gone()) && spec.ID == "" {
+		if l := ups.live[s.ID]; s.Job == q.Job || (l == nil || c.srv.silent(l.owner)) && spec.ID == "" {
 			spec.ID = s.ID
 			if s.Job == q.Job {
 				if q.Reopen && s.Writer != q.Writer {
@@ -107,58 +122,71 @@ func (c *conn) openUpload(q *wire.PutRequest, base storage.Entry, expect *string
 		return nil, err
 	}
 	spec = handle.Spec()
-	u := &upload{owner: c, handle: handle, spec: spec, tagger: block.NewTagger(spec.Key), staged: handle.Have(maxHave),
-		base: base, left: block.Count(spec.Length), verified: block.NewBitmap(block.Count(spec.Length))}
+	u := &upload{owner: c.ses, handle: handle, spec: spec, tagger: block.NewTagger(spec.Key), staged: handle.Have(maxHave),
+		base: base, old: old, left: block.Count(spec.Length), verified: block.NewBitmap(block.Count(spec.Length))}
 	if ups.live == nil {
 		ups.live = map[string]*upload{}
 	}
 	ups.live[spec.ID] = u
-	if c.uploads == nil {
-		c.uploads = map[*upload]struct{}{}
+	if c.ses.uploads == nil {
+		c.ses.uploads = map[string]*upload{}
 	}
-	c.uploads[u] = struct{}{}
+	if own := c.ses.uploads[spec.ID]; own != nil {
+		own.close()
+	}
+	c.ses.uploads[spec.ID] = u
 	return u, nil
 }
 
-// find returns an open upload of this connection. One that another connection has taken over is storage.ErrSuperseded, even
-// when that one has finished it.
+// find returns an open upload of this session. One that was opened again since, or that another session has taken over, is
+// storage.ErrSuperseded, even when that one has finished it.
 func (c *conn) find(id string, epoch int64) (*upload, error) {
 	ups := &c.home.uploads
 	ups.mu.Lock()
 	defer ups.mu.Unlock()
-	for u := range c.uploads {
-		if u.spec.ID == id && u.spec.Epoch == epoch {
-			if ups.live[id] != u {
-				return nil, storage.ErrSuperseded
-			}
-			return u, nil
-		}
-	}
-	if ups.live[id] != nil {
+	if u := c.ses.uploads[id]; u != nil && u.spec.Epoch == epoch && ups.live[id] == u {
+		return u, nil
+	} else if u != nil || ups.live[id] != nil {
 		return nil, storage.ErrSuperseded
 	}
 	return nil, refusal(wire.NotFound, "there is no such upload")
 }
 
-// forget ends an upload's place among the open ones; its handle is ended by the caller or already.
-func (c *conn) forget(u *upload) {
-	delete(c.uploads, u)
-	ups := &c.home.uploads
-	ups.mu.Lock()
-	if ups.live[u.spec.ID] == u {
-		delete(ups.live, u.spec.ID)
-	}
-	ups.mu.Unlock()
+// close ends the session's use of an upload. The staging is kept, unless it was published or dropped.
+func (u *upload) close() {
+	u.handle.Close()
 	if u.old != nil {
 		u.old.Close()
 	}
 }
 
-// release keeps the stagings of a connection that ends and frees what is open.
-func (c *conn) release() {
-	for u := range c.uploads {
-		c.forget(u)
-		u.handle.Close()
+// forget ends an upload's place among the open ones.
+func (c *conn) forget(u *upload) {
+	ups := &c.home.uploads
+	ups.mu.Lock()
+	defer ups.mu.Unlock()
+	u.leave(ups)
+}
+
+// leave is forget for who holds ups.mu.
+func (u *upload) leave(ups *uploads) {
+	id := u.spec.ID
+	if ups.live[id] == u {
+		delete(ups.live, id)
+	}
+	if u.owner.uploads[id] == u {
+		delete(u.owner.uploads, id)
+	}
+	u.close()
+}
+
+// release keeps the stagings of a session without connections and frees what is open.
+func (s *session) release() {
+	ups := &s.home.uploads
+	ups.mu.Lock()
+	defer ups.mu.Unlock()
+	for _, u := range s.uploads {
+		u.leave(ups)
 	}
 }
 
@@ -166,7 +194,6 @@ func (c *conn) release() {
 func (c *conn) lost(u *upload, err error) error {
 	if errors.Is(err, storage.ErrLost) || errors.Is(err, errOldChanged) {
 		c.forget(u)
-		u.handle.Close()
 	}
 	return err
 }
@@ -188,19 +215,37 @@ func serveData(c *conn, r *request) error {
 	if u.tagger.Tag(n, r.body) != q.Tag {
 		return refusal(wire.VerifyFailed, "a block arrived damaged")
 	}
-	if err := u.differ(c.lasting()); err != nil {
+	if err := u.put(c.lasting(), q.Offset, r.body); err != nil {
 		return c.lost(u, err)
-	}
-	if err := u.handle.Put(c.lasting(), q.Offset, r.body); err != nil {
-		return c.lost(u, err)
-	}
-	if size == block.Len(n, u.spec.Length) {
-		u.mark(n)
-	} else { // a part of a block counts only when a check has seen the whole
-		u.unmark(n)
-		u.staged.Add(block.Range{Off: q.Offset, End: q.Offset + size})
 	}
 	c.respond(&wire.EmptyAnswer{}, nil, nil)
+	return nil
+}
+
+// put writes bytes of one block, whose tag was right. A part of a block counts only when a check has seen the whole.
+func (u *upload) put(ctx context.Context, off int64, b []byte) error {
+	n, size := off/block.Size, int64(len(b))
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if err := u.take(n); err != nil {
+		return err
+	}
+	defer u.give(n)
+	if err := u.differ(ctx); err != nil {
+		return err
+	}
+	u.unmark(n)
+	u.mu.Unlock()
+	err := u.handle.Put(ctx, off, b)
+	u.mu.Lock()
+	switch {
+	case err != nil:
+		return err
+	case size == block.Len(n, u.spec.Length):
+		u.mark(n)
+	default:
+		u.staged.Add(block.Range{Off: off, End: off + size})
+	}
 	return nil
 }
 
@@ -219,6 +264,7 @@ func (u *upload) unmark(n int64) {
 }
 
 // differ is called when it is known that the old version is not what is wanted: from now on its equal blocks are copied.
+// u.mu is held.
 func (u *upload) differ(ctx context.Context) error {
 	u.differs = true
 	for _, r := range u.fromOld {
@@ -259,54 +305,83 @@ func serveCheck(c *conn, r *request) error {
 	}
 	need := block.NewBitmap(int64(len(tags)))
 	for i, tag := range tags {
-		n := q.First + int64(i)
-		if u.verified.Has(n) {
-			continue
-		}
-		ok, err := u.check(c, n, tag)
-		if err != nil {
+		if ok, err := u.check(c, q.First+int64(i), tag); err != nil {
 			return c.lost(u, err)
+		} else if !ok {
+			need.Set(int64(i))
 		}
-		if ok {
-			u.mark(n)
-			u.reused += block.Len(n, u.spec.Length)
-			continue
-		}
-		need.Set(int64(i))
-		u.differs = true
 	}
+	u.mu.Lock()
 	if u.differs {
-		if err := u.differ(c.lasting()); err != nil {
-			return c.lost(u, err)
-		}
+		err = u.differ(c.lasting())
+	}
+	u.mu.Unlock()
+	if err != nil {
+		return c.lost(u, err)
 	}
 	c.respond(&wire.EmptyAnswer{}, need, nil)
 	return nil
 }
 
-// check looks for a block with the tag in the staging, then in the old version.
+// check tells whether the server has a block with the tag, which then counts as verified.
 func (u *upload) check(c *conn, n int64, tag block.Tag) (bool, error) {
 	size := block.Len(n, u.spec.Length)
 	r := block.Range{Off: n * block.Size, End: n*block.Size + size}
-	if u.staged.Has(r) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.verified.Has(n) {
+		return true, nil
+	}
+	if err := u.take(n); err != nil {
+		return false, err
+	}
+	defer u.give(n)
+	staged := u.staged.Has(r)
+	u.mu.Unlock()
+	where, err := u.look(c, n, r, tag, staged)
+	u.mu.Lock()
+	switch where {
+	case nowhere:
+		u.differs = true
+		return false, err
+	case inOld:
+		u.fromOld.Add(r)
+	}
+	u.mark(n)
+	u.reused += size
+	return true, nil
+}
+
+// place is where a block was found.
+type place int
+
+const (
+	nowhere place = iota
+	inStaging
+	inOld
+)
+
+// look looks for a block with the tag in the staging, then in the old version.
+func (u *upload) look(c *conn, n int64, r block.Range, tag block.Tag, staged bool) (place, error) {
+	if staged {
 		have, err := u.handle.Tag(c.lasting(), n)
 		if err != nil {
-			return false, err
+			return nowhere, err
 		}
 		if have == tag {
-			return true, nil
+			return inStaging, nil
 		}
 	}
 	if u.old == nil || r.End > u.base.Length {
-		return false, nil
+		return nowhere, nil
 	}
 	lent := c.srv.bufs.Body()
 	defer c.srv.bufs.PutBody(lent)
-	if got, _ := u.old.ReadAt((*lent)[:size], r.Off); int64(got) < size || u.tagger.Tag(n, (*lent)[:size]) != tag {
-		return false, nil // an unreadable old version is merely of no use
+	b := (*lent)[:r.Len()]
+	if got, _ := u.old.ReadAt(b, r.Off); got < len(b) || u.tagger.Tag(n, b) != tag {
+		return nowhere, nil // an unreadable old version is merely of no use
 	}
-	u.fromOld.Add(r)
-	return true, nil
+	return inOld, nil
 }
 
 func serveCommit(c *conn, r *request) error {
@@ -321,6 +396,11 @@ func serveCommit(c *conn, r *request) error {
 			return nil, err
 		}
 		r.path = u.spec.Path
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		if len(u.busy) > 0 {
+			return nil, errBusy
+		}
 		if u.left > 0 {
 			return nil, refusal(wire.VerifyFailed, "some blocks were neither sent nor checked")
 		}
@@ -330,8 +410,8 @@ func serveCommit(c *conn, r *request) error {
 				if err != nil {
 					return nil, err
 				}
-				c.forget(u)
 				u.handle.Discard(c.lasting())
+				c.forget(u)
 				return &wire.CommitAnswer{Entry: e, Same: true, Reused: u.reused}, nil
 			}
 		}
@@ -340,10 +420,9 @@ func serveCommit(c *conn, r *request) error {
 		}
 		res := c.home.store.Commit(c.lasting(), !q.NoSync, u.handle)[0]
 		if res.Err != nil {
-			return nil, c.lost(u, res.Err)
+			return nil, c.lost(u, meanwhile(res.Err))
 		}
 		c.forget(u)
-		u.handle.Close()
 		return &wire.CommitAnswer{Entry: entryOf(res.Entry), Reused: u.reused}, nil
 	})
 }
@@ -369,7 +448,7 @@ func serveResume(c *conn, r *request) error {
 		l := ups.live[s.ID]
 		ups.mu.Unlock()
 		list = append(list, wire.Upload{ID: s.ID, Path: wire.Name(s.Path), Length: s.Length, Done: s.Done, Job: s.Job,
-			Created: s.Created.UnixNano(), Touched: s.Touched.UnixNano(), Mtime: s.ModTime.UnixNano(), Live: l != nil && !l.gone()})
+			Created: s.Created.UnixNano(), Touched: s.Touched.UnixNano(), Mtime: s.ModTime.UnixNano(), Live: l != nil && !c.srv.silent(l.owner)})
 		if len(list) == 100 {
 			c.respond(&wire.ResumeAnswer{Answer: wire.Answer{More: true}, Uploads: list}, nil, nil)
 			list = []wire.Upload{}

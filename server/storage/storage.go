@@ -91,6 +91,11 @@ type Spec struct {
 	Expect    *string     // nil: publish over anything; "": only where nothing is; else only over this version
 	Parents   bool        // make missing parent directories at Commit
 	Ephemeral bool        // small and in one piece: not resumable, not listed, cheap; gone with Close
+
+	// What an Ephemeral upload's Commit is to do about a file that is there, which nobody has looked at before.
+	NoReplace bool // refuse to replace it: fs.ErrPermission
+	KeepSame  bool // leave it where it is if its content is the same, after Expect was looked at
+	Again     bool // the upload may have been published before: with KeepSame, Expect is looked at only if the content differs
 }
 
 // Storage is one account's tree. All methods are safe for concurrent use. What Mkdir, Remove, Rename, SetMeta and Commit
@@ -111,7 +116,8 @@ type Storage interface {
 	// Rename moves a file or directory in one step. With replace a file at the target is replaced, without it is
 	// fs.ErrExist; a directory at the target is always fs.ErrExist, a directory into itself ErrBadPath.
 	Rename(ctx context.Context, from, to string, replace bool) error
-	// SetMeta changes a file's or directory's mode or time; may be ErrUnsupported.
+	// SetMeta changes a file's or directory's mode or time; may be ErrUnsupported. With a zero Meta it only makes sure that
+	// what the name shows is durable, which is unknown of what was committed without sync, or by a Commit that failed.
 	SetMeta(ctx context.Context, name string, m Meta) error
 	// Usage tells how full the medium is.
 	Usage(ctx context.Context) (Usage, error)
@@ -136,6 +142,7 @@ type Storage interface {
 // Result is the outcome of one committed upload.
 type Result struct {
 	Entry Entry
+	Same  bool // nothing was replaced: the content was there already. Time and mode were set.
 	Err   error
 }
 

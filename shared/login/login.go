@@ -1,7 +1,9 @@
 package login
 
 import (
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"encoding/base64"
 	"errors"
@@ -61,6 +63,15 @@ func TLSBinding(cs tls.ConnectionState) (Binding, error) {
 // connection, not a man in the middle.
 func PlainBinding(clientNonce, serverNonce []byte) Binding {
 	return Binding{GS2: "p=ferry-plain,,", Data: slices.Concat(clientNonce, serverNonce)}
+}
+
+// Attach returns what shows, on the connection that b is of, that its maker knows the secret of a session: HMAC-SHA-256 under
+// the secret of the text "ferry attach" and the binding's data.
+func Attach(secret []byte, b Binding) []byte {
+	mac := hmac.New(sha256.New, secret)
+	mac.Write([]byte("ferry attach"))
+	mac.Write(b.Data)
+	return mac.Sum(nil)
 }
 
 // check refuses a binding that binds nothing.

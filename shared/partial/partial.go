@@ -163,49 +163,64 @@ func (p *File) Have() block.Ranges {
 // file of that name gives way, without it is fs.ErrExist and the partial stays. mode is given as it is; 0 means 0666
 // less the umask.
 func (p *File) Commit(length int64, mtime time.Time, mode fs.FileMode, replace bool) error {
+	if err := p.finish(length, mtime, mode, Umask()); err != nil {
+		return err
+	}
+	if err := p.sync(); err != nil {
+		return err
+	}
+	if err := p.publish(replace); err != nil {
+		return err
+	}
+	return p.ops.SyncDir(filepath.Dir(p.path))
+}
+
+// finish gives the partial its length, mode and time.
+func (p *File) finish(length int64, mtime time.Time, mode, mask fs.FileMode) error {
 	if err := p.ops.Truncate(p.f, length); err != nil {
 		return err
 	}
 	if mode == 0 {
 		mode = 0o666
 	}
-	if err := p.ops.Chmod(p.f, mode.Perm()&^umask()); err != nil {
+	if err := p.ops.Chmod(p.f, mode.Perm()&^mask); err != nil {
 		return err
 	}
-	if err := p.ops.Chtimes(p.part, mtime); err != nil {
-		return err
-	}
-	if err := p.ops.Sync(p.f); err != nil {
-		// What the kernel still shows of this file may never reach the disk: it must not be trusted by the next try.
-		p.ops.Remove(p.part)
-		return err
-	}
-	if replace {
-		if err := p.ops.Rename(p.part, p.path); err != nil {
-			return err
-		}
-	} else {
-		err := p.ops.Link(p.part, p.path)
-		switch {
-		case err == nil:
-			err = p.ops.Remove(p.part)
-		case errors.Is(err, fs.ErrExist):
-		default: // no hard links here: a small race remains
-			if _, serr := os.Lstat(p.path); serr == nil {
-				return &fs.PathError{Op: "publish", Path: p.path, Err: fs.ErrExist}
-			}
-			err = p.ops.Rename(p.part, p.path)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	dir := filepath.Dir(p.path)
-	return p.ops.SyncDir(dir)
+	return p.ops.Chtimes(p.part, mtime)
 }
 
-// umask reads the process's file mode mask from where reading does not change it.
-func umask() fs.FileMode {
+func (p *File) sync() error {
+	err := p.ops.Sync(p.f)
+	if err != nil {
+		// What the kernel still shows of this file may never reach the disk: it must not be trusted by the next try.
+		if p.ops.Remove(p.part) != nil {
+			p.ops.Truncate(p.f, 0)
+		}
+	}
+	return err
+}
+
+// publish gives the partial its final name.
+func (p *File) publish(replace bool) error {
+	if replace {
+		return p.ops.Rename(p.part, p.path)
+	}
+	err := p.ops.Link(p.part, p.path)
+	switch {
+	case err == nil:
+		return p.ops.Remove(p.part)
+	case errors.Is(err, fs.ErrExist):
+		return err
+	}
+	// No hard links here: a small race remains.
+	if _, serr := os.Lstat(p.path); serr == nil {
+		return &fs.PathError{Op: "publish", Path: p.path, Err: fs.ErrExist}
+	}
+	return p.ops.Rename(p.part, p.path)
+}
+
+// Umask reads the process's file mode mask from where reading does not change it.
+func Umask() fs.FileMode {
 	text, err := os.ReadFile("/proc/self/status")
 	if err == nil {
 		for i := 0; i+7 < len(text); i++ {

@@ -1,7 +1,6 @@
 package partial
 
 import (
-	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -53,7 +52,7 @@ func TestCommit(t *testing.T) {
 		t.Fatalf("Close: kept %v, %v", kept, err)
 	}
 	info, err := os.Stat(path)
-	if err != nil || read(path) != "hello" || !info.ModTime().Equal(when) || info.Mode() != 0o640&^umask() {
+	if err != nil || read(path) != "hello" || !info.ModTime().Equal(when) || info.Mode() != 0o640&^Umask() {
 		t.Fatalf("%q %v %v", read(path), info, err)
 	}
 	if _, err := os.Lstat(Name(path)); !os.IsNotExist(err) {
@@ -183,90 +182,4 @@ func TestLongName(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.Close()
-}
-
-// TestFaults fails each operation in turn: the file is always the whole old one or the whole new one, nothing is called
-// done that is not, and the next try ends well.
-func TestFaults(t *testing.T) {
-	old, want := "the old text", bytes.Repeat([]byte("the new text "), 1000)
-	for _, fault := range []error{syscall.EIO, syscall.ENOSPC} {
-		for _, replace := range []bool{true, false} {
-			for k := 1; ; k++ {
-				path := filepath.Join(t.TempDir(), "f")
-				if replace {
-					if err := os.WriteFile(path, []byte(old), 0o600); err != nil {
-						t.Fatal(err)
-					}
-				}
-				n := 0
-				fail := func() error {
-					if n++; n == k {
-						return fault
-					}
-					return nil
-				}
-				real := Real()
-				ops := Ops{
-					Open: func(name string, flag int, perm fs.FileMode) (*os.File, error) {
-						if err := fail(); err != nil {
-							return nil, err
-						}
-						return real.Open(name, flag, perm)
-					},
-					WriteAt: func(f *os.File, b []byte, off int64) (int, error) {
-						if err := fail(); err != nil {
-							real.WriteAt(f, b[:len(b)/2], off)
-							return len(b) / 2, err
-						}
-						return real.WriteAt(f, b, off)
-					},
-					Truncate: func(f *os.File, size int64) error {
-						return unless(fail(), func() error { return real.Truncate(f, size) })
-					},
-					Chmod:   func(f *os.File, m fs.FileMode) error { return unless(fail(), func() error { return real.Chmod(f, m) }) },
-					Chtimes: func(n string, m time.Time) error { return unless(fail(), func() error { return real.Chtimes(n, m) }) },
-					Sync:    func(f *os.File) error { return unless(fail(), func() error { return real.Sync(f) }) },
-					Rename:  func(a, b string) error { return unless(fail(), func() error { return real.Rename(a, b) }) },
-					Link:    func(a, b string) error { return unless(fail(), func() error { return real.Link(a, b) }) },
-					Remove:  func(a string) error { return unless(fail(), func() error { return real.Remove(a) }) },
-					SyncDir: func(a string) error { return unless(fail(), func() error { return real.SyncDir(a) }) },
-				}
-				try := func() error {
-					p, err := Open(path, ops)
-					if err != nil {
-						return err
-					}
-					defer p.Close()
-					if _, err := p.WriteAt(want, 0); err != nil {
-						return err
-					}
-					return p.Commit(int64(len(want)), time.Now(), 0, replace)
-				}
-				err := try()
-				got := read(path)
-				isNew := got == string(want)
-				isOld := replace && got == old || !replace && strings.HasPrefix(got, "?")
-				if !isNew && !isOld || err == nil && !isNew {
-					t.Fatalf("%v at operation %d, replace %v: %v, and the file is %.40q", fault, k, replace, err, got)
-				}
-				if err == nil && n < k { // a run without a fault: every operation had its turn
-					if k < 7 {
-						t.Fatalf("only %d operations", n)
-					}
-					break
-				}
-				n = k // no more faults
-				if err := try(); err != nil && !(isNew && !replace && errors.Is(err, fs.ErrExist)) || read(path) != string(want) {
-					t.Fatalf("%v at operation %d, replace %v: the next try ends with %v and %.40q", fault, k, replace, err, read(path))
-				}
-			}
-		}
-	}
-}
-
-func unless(err error, f func() error) error {
-	if err != nil {
-		return err
-	}
-	return f()
 }

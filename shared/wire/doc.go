@@ -95,7 +95,7 @@ server closes
   - when TLS is not up after 10 s, or nobody is logged in after 30 s, counted from accept
   - when a message, or the taking of answers, stops for 60 s. Between messages a client may be silent for as long as it
     likes; TCP keep-alive finds those that are gone
-  - after a hello with another version, after the third failed login, and after logout
+  - after a hello with another version, after the third failed login, key or attach, and after logout
   - when the account is removed, locked or gets another password, with denied
   - when it is stopped: what was read is carried out and answered first
 
@@ -177,7 +177,7 @@ without id as it likes.
 
 # hello
 
-The first request of a connection. Before it, login and proof are answered with the error version.
+The first request of a connection. Before it, login, proof, key and attach are answered with the error version.
 
 	version   integer   1
 	client    string    optional: name and version of the program, at most 64 bytes
@@ -193,7 +193,7 @@ A server that does not speak the version answers with the error version, whose m
 version, bad_request (said twice, no nonce on a plain connection). Before login every other command is answered with
 login_required, or with unknown_command.
 
-With TLS, hello and login may be sent together. On a plain connection login needs the server's nonce.
+With TLS, hello and login, key or attach may be sent together. On a plain connection both need the server's nonce.
 
 # login
 
@@ -260,7 +260,8 @@ Login must have been sent before on this connection; each login allows one proof
 The answer:
 
 	message    string            text 4
-	session    string            id of the session, 32 hexadecimal digits; for people and logs
+	session    string            id of the session, 32 hexadecimal digits
+	secret     string            of the session: 32 random bytes as 64 hexadecimal digits, see attach; to be kept in memory only
 	boot       string            changes when the server starts; see "Doing things once"
 	user       string            the name of the account
 	rights     list of strings   what the account may do: list, read, write, overwrite, delete, exec, admin
@@ -272,9 +273,47 @@ Errors: auth_failed (unknown name, wrong password, other channel: nothing tells 
 connection the server closes it), denied (the proof was right, but the account is locked or its home unusable; the
 server closes), rate_limited and too_many (later it may work), bad_request (no login before).
 
+# key
+
+Logs in with a public key, in the place of login and proof, in one round trip: hello, key and further requests may be sent
+together. Not on plain connections. The server proves nothing by it, so a client MUST know its fingerprint before.
+
+	user        string   the name of the account
+	key         string   the public key in its wire form (RFC 4253, section 6.6), base64
+	signature   string   in its wire form too, base64
+
+Signed is, in the frame of OpenSSH's PROTOCOL.sshsig, the namespace "ferry-auth" and the hash algorithm "sha256" with the
+SHA-256 of: the name, a zero byte, and 32 bytes of keying material (RFC 5705) for the label EXPORTER-ferry-Pubkey
+without a context:
+
+	"SSHSIG" + string(ferry-auth) + string() + string(sha256) + string(hash)      string() as in RFC 4251, section 5
+
+Ed25519, ECDSA and RSA keys (2048 bits and more, signed with SHA-2) are taken, and their "sk-" kinds.
+
+The answer is that of proof with an empty message.
+
+Errors: auth_failed (unknown name, not a key of the account, wrong signature; counts as a failed try), unsupported (a plain
+connection), and as proof: denied, rate_limited, too_many, version, bad_request.
+
+# attach
+
+Makes this connection one more of a session, in the place of login and proof: for speed on long lines, or in the place
+of one that was lost. Uploads belong to the session, so any of its connections may send data for them.
+
+	session   string   id of the session
+	proof     string   64 hexadecimal digits: HMAC-SHA-256, under the secret, of the text "ferry attach" + data (see login)
+
+The answer has no fields. A session has at most 16 connections; for one more the server closes one that has been silent
+for 5 s, if there is one. Its secret is good for 5 minutes after its last
+connection has ended; a logout, another password, the removal or the locking of the account, and a restart of the server
+end it at once. Then the client logs in.
+
+Errors: auth_failed (no such session, or the proof is wrong: nothing tells them apart; counts as a failed try),
+too_many, version (no hello yet), bad_request.
+
 # logout
 
-No fields. The answer has none. The server closes when everything sent before is answered.
+Ends the session: its other connections too. No fields. The answer has none. The server closes when everything sent before is answered.
 
 # ping
 
@@ -405,15 +444,19 @@ Without a body, nothing is published yet. The answer:
 	base     version           of what is there now, "" if there is no file
 
 An upload that was begun before is gone on with, and its staged bytes appear in have, if it has the same path and job,
-or the same path and nobody is sending it: its connection is closed or has been silent for 60 s. It takes over the new
-length, time and mode. The epoch is larger each time. The connection that had it before is answered superseded from
-then on, SHOULD NOT reconnect for it, and what it sends is not stored. The key is the same for the life of the upload.
+or the same path and nobody is sending it: the connections of its session are closed or have been silent for 60 s. It
+takes over the new length, time and mode. The epoch is larger each time. Whoever had it before is answered superseded
+from then on, SHOULD NOT reconnect for it, and what it sends is not stored. The key is the same for the life of the
+upload. An upload stays open as long as one connection of the session that opened it; any of them may be used for it.
 
 A client that opens the upload again after a loss sends, as expect, the base it was told the first time, so that a
 change by somebody else in between is noticed, and reopen with its writer: if another writer has opened the upload since,
 the answer is superseded, and that one keeps it.
 
-Errors: is_dir, exists (expect is "" and something is there), conflict, superseded, no_space, quota, too_many (1000 unfinished
+An expect that does not hold is refused at once, with exists if it is "" and with conflict otherwise, but not in a request
+with boot or reopen: that may find its own work. What comes to be there between then and the publishing is a conflict.
+
+Errors: is_dir, exists, conflict, superseded, no_space, quota, too_many (1000 unfinished
 uploads), not_found (a directory is missing, without parents), verify_failed (the disk failed).
 
 # data
@@ -429,7 +472,8 @@ Sends bytes of an upload. Needs write.
 The answer has no fields. A block counts as verified when it was sent whole in one request, or by check. A part of a
 block is kept, but the block then needs a check.
 
-Errors: verify_failed (the body does not fit its tag; or the disk failed and the upload is gone), superseded,
+Errors: verify_failed (the body does not fit its tag; or the disk failed and the upload is gone), superseded, busy
+(another connection is at this very block),
 not_found (no such upload is open: it was committed, dropped, or lost), no_space, quota, changed (the file to be
 replaced changed while blocks were taken over from it: open the upload again).
 
@@ -467,7 +511,8 @@ durable when the answer comes. The upload is gone then. After an error it is sti
 disk.
 
 Errors: verify_failed (a block was neither sent whole nor found by check), conflict (what is there is not what expect
-says), exists (the same, and expect is ""), is_dir, superseded, not_found, no_space, quota, changed.
+says; or expect is "" and something is there), busy (another connection is at one
+of its blocks), is_dir, superseded, not_found, no_space, quota, changed.
 
 # get
 
@@ -547,7 +592,7 @@ not_found it does the same, but not for ever.
 Codes are only ever added. A client treats one that it does not know as internal and shows the message.
 
 	bad_request       the request is not what the command takes; also protocol errors, behind which the connection ends
-	unknown_command   there is no such command, or hello, login or proof came after the login
+	unknown_command   there is no such command, or it is one of the login and came after it
 	unsupported       not on this server, storage or kind of connection
 	version           no common version of the protocol, or hello is missing
 	auth_failed       unknown name or wrong proof
@@ -568,7 +613,7 @@ Codes are only ever added. A client treats one that it does not know as internal
 	quota             the account has no room left
 	no_space          the server has no room left
 	rate_limited      too often; later it may work
-	too_many          sessions, connections or unfinished uploads
+	too_many          sessions, connections of a session or unfinished uploads
 	shutting_down     the server is being stopped; another connection may work
 	internal          the server's fault; the message has an id that its log explains
 
@@ -633,22 +678,26 @@ One plain connection, both directions, whole messages: "C" is sent by the client
 	   000000e0  76 31 4b 73 36 48 6c 6c  41 42 47 44 78 46 2b 6c  |v1Ks6HllABGDxF+l|
 	   000000f0  66 44 6a 79 6e 42 37 76  50 46 6d 63 51 3d 22 7d  |fDjynB7vPFmcQ="}|
 	S  text 4: the server's proof; alice is logged in
-	   00000000  ee 00 00 00 7b 22 6d 65  73 73 61 67 65 22 3a 22  |....{"message":"|
+	   00000000  3a 01 00 00 7b 22 6d 65  73 73 61 67 65 22 3a 22  |:...{"message":"|
 	   00000010  76 3d 47 46 75 6b 4a 57  33 56 70 31 34 41 65 4d  |v=GFukJW3Vp14AeM|
 	   00000020  4c 53 50 48 65 58 39 73  4d 6b 45 62 69 78 47 59  |LSPHeX9sMkEbixGY|
 	   00000030  4a 65 64 2b 7a 58 48 5a  44 6d 56 65 45 3d 22 2c  |Jed+zXHZDmVeE=",|
 	   00000040  22 73 65 73 73 69 6f 6e  22 3a 22 30 34 30 34 30  |"session":"04040|
 	   00000050  34 30 34 30 34 30 34 30  34 30 34 30 34 30 34 30  |4040404040404040|
-	   00000060  34 30 34 30 34 30 34 30  34 30 34 22 2c 22 62 6f  |40404040404","bo|
-	   00000070  6f 74 22 3a 22 30 33 30  33 30 33 30 33 30 33 30  |ot":"03030303030|
-	   00000080  33 30 33 30 33 30 33 30  33 30 33 30 33 30 33 30  |3030303030303030|
-	   00000090  33 30 33 30 33 22 2c 22  75 73 65 72 22 3a 22 61  |30303","user":"a|
-	   000000a0  6c 69 63 65 22 2c 22 72  69 67 68 74 73 22 3a 5b  |lice","rights":[|
-	   000000b0  22 6c 69 73 74 22 2c 22  72 65 61 64 22 2c 22 77  |"list","read","w|
-	   000000c0  72 69 74 65 22 2c 22 6f  76 65 72 77 72 69 74 65  |rite","overwrite|
-	   000000d0  22 2c 22 64 65 6c 65 74  65 22 5d 2c 22 66 65 61  |","delete"],"fea|
-	   000000e0  74 75 72 65 73 22 3a 5b  22 6e 6f 73 79 6e 63 22  |tures":["nosync"|
-	   000000f0  5d 7d                                             |]}|
+	   00000060  34 30 34 30 34 30 34 30  34 30 34 22 2c 22 73 65  |40404040404","se|
+	   00000070  63 72 65 74 22 3a 22 30  36 30 36 30 36 30 36 30  |cret":"060606060|
+	   00000080  36 30 36 30 36 30 36 30  36 30 36 30 36 30 36 30  |6060606060606060|
+	   00000090  36 30 36 30 36 30 36 30  36 30 36 30 36 30 36 30  |6060606060606060|
+	   000000a0  36 30 36 30 36 30 36 30  36 30 36 30 36 30 36 30  |6060606060606060|
+	   000000b0  36 30 36 30 36 30 36 22  2c 22 62 6f 6f 74 22 3a  |6060606","boot":|
+	   000000c0  22 30 33 30 33 30 33 30  33 30 33 30 33 30 33 30  |"030303030303030|
+	   000000d0  33 30 33 30 33 30 33 30  33 30 33 30 33 30 33 30  |3030303030303030|
+	   000000e0  33 22 2c 22 75 73 65 72  22 3a 22 61 6c 69 63 65  |3","user":"alice|
+	   000000f0  22 2c 22 72 69 67 68 74  73 22 3a 5b 22 6c 69 73  |","rights":["lis|
+	   00000100  74 22 2c 22 72 65 61 64  22 2c 22 77 72 69 74 65  |t","read","write|
+	   00000110  22 2c 22 6f 76 65 72 77  72 69 74 65 22 2c 22 64  |","overwrite","d|
+	   00000120  65 6c 65 74 65 22 5d 2c  22 66 65 61 74 75 72 65  |elete"],"feature|
+	   00000130  73 22 3a 5b 22 6e 6f 73  79 6e 63 22 5d 7d        |s":["nosync"]}|
 	C  a small file, named with the bytes "n", ff, ".txt"
 	   00000000  7f 00 00 00 7b 22 63 6d  64 22 3a 22 70 75 74 22  |....{"cmd":"put"|
 	   00000010  2c 22 73 69 7a 65 22 3a  31 33 2c 22 69 64 22 3a  |,"size":13,"id":|

@@ -15,6 +15,8 @@ const (
 	CmdHello  = "hello"
 	CmdLogin  = "login"
 	CmdProof  = "proof"
+	CmdKey    = "key"
+	CmdAttach = "attach"
 	CmdLogout = "logout"
 	CmdPing   = "ping"
 	CmdStat   = "stat"
@@ -100,10 +102,26 @@ type ProofAnswer struct {
 	Answer
 	Message  string   `json:"message"`
 	Session  string   `json:"session"` // its id, 32 hexadecimal digits
+	Secret   string   `json:"secret"`  // of the session, 64 hexadecimal digits: with it further connections join
 	Boot     string   `json:"boot"`    // changes when the server starts, and with it what it remembers is gone
 	User     string   `json:"user"`
 	Rights   []string `json:"rights"`
 	Features []string `json:"features"`
+}
+
+// KeyRequest logs in with a public key. Its answer is a ProofAnswer without a message.
+type KeyRequest struct {
+	Request
+	User      string `json:"user"`
+	Key       string `json:"key"`       // base64 of its wire form
+	Signature string `json:"signature"` // base64, see login.SignKey
+}
+
+// AttachRequest makes a connection one more of a session.
+type AttachRequest struct {
+	Request
+	Session string `json:"session"`
+	Proof   string `json:"proof"` // 64 hexadecimal digits, see login.Attach
 }
 
 // EmptyRequest is a request without fields of its own: logout, ping, resume.

@@ -1,17 +1,21 @@
 package local
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"ferry/server/storage"
+	"ferry/shared/block"
 )
 
 // syncers is how many files or directories of one commit are synced at once.
@@ -23,6 +27,7 @@ type member struct {
 	from int    // the directory its data is in
 	base string // and the name there
 	dest *dest
+	same bool // what was there stays
 	res  *storage.Result
 }
 
@@ -110,8 +115,8 @@ func (m *member) settle(sync bool) error {
 		return err
 	}
 	h := s.h
-	m.from, m.base = h.stage, lightPrefix+s.id
 	if s.spec.Ephemeral {
+		m.from, m.base = h.stage, lightPrefix+s.id
 		if s.end.Load() < s.spec.Length {
 			if err := h.ops.Truncate(s.fd, s.spec.Length); err != nil {
 				return fail("size staging", err)
@@ -198,6 +203,14 @@ func (h *Home) place(m *member, dests map[string]*dest, sync bool) error {
 			return err
 		}
 	}
+	if there && spec.NoReplace && spec.Ephemeral {
+		return fmt.Errorf("replace: %w", fs.ErrPermission)
+	}
+	if there && spec.KeepSame && spec.Again {
+		if same, err := h.keepSame(m, d, base, &st, sync); same || err != nil {
+			return err
+		}
+	}
 	var flags uint
 	switch e := spec.Expect; {
 	case e == nil:
@@ -208,11 +221,82 @@ func (h *Home) place(m *member, dests map[string]*dest, sync bool) error {
 	case !there || entryOf(spec.Path, &st).Version != *e:
 		return storage.ErrConflict
 	}
+	if there && spec.KeepSame && !spec.Again {
+		if same, err := h.keepSame(m, d, base, &st, sync); same || err != nil {
+			return err
+		}
+	}
 	if err := h.rename(m.from, m.base, d.fd, base, flags); err != nil {
-		return fail("publish", err)
+		err = fail("publish", err)
+		if unix.Fstatat(m.from, m.base, &st, unix.AT_SYMLINK_NOFOLLOW) == unix.ENOENT {
+			// Done all the same, as network file systems can: nobody may write to what is published now.
+			h.loose = true
+			return m.u.s.lose(err)
+		}
+		return err
 	}
 	m.dest = d
 	return nil
+}
+
+// keepSame leaves the file that is there, which st is of, in place if its content is that of m, and gives it the time and the
+// mode of m. It is made durable, whoever wrote it. A file that cannot be read is merely of no use.
+func (h *Home) keepSame(m *member, d *dest, base string, st *unix.Stat_t, sync bool) (bool, error) {
+	spec := &m.u.s.spec
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size != spec.Length || !spec.Ephemeral {
+		return false, nil
+	}
+	fd, err := retry(func() (int, error) {
+		return unix.Openat(d.fd, base, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	})
+	if err != nil {
+		return false, nil
+	}
+	defer unix.Close(fd)
+	if !h.equal(fd, m.u.s.fd, spec.Length) {
+		return false, nil
+	}
+	if p := uint32(spec.Mode.Perm()) &^ h.umask; spec.Mode != 0 && p != st.Mode&0o777 {
+		if err := h.ops.Chmod(fd, p); err != nil {
+			return false, fail("chmod", err)
+		}
+	}
+	if t := spec.ModTime; !t.IsZero() && !t.Equal(time.Unix(st.Mtim.Unix())) {
+		if err := h.setTime(d.fd, base, t); err != nil {
+			return false, err
+		}
+	}
+	if sync {
+		if err := h.ops.Sync(fd); err != nil {
+			return false, fail("sync", err)
+		}
+	}
+	var now unix.Stat_t
+	if err := unix.Fstat(fd, &now); err != nil {
+		return false, fail("stat", err)
+	}
+	m.dest, m.same, m.res.Same, m.res.Entry = d, true, true, entryOf(spec.Path, &now)
+	return true, nil
+}
+
+// equal tells whether two files of that length hold the same bytes. The second is staged, so nobody writes to it.
+func (h *Home) equal(a, b int, length int64) bool {
+	x, y := h.bufs.Get().(*[block.Size]byte), h.bufs.Get().(*[block.Size]byte)
+	defer h.bufs.Put(x)
+	defer h.bufs.Put(y)
+	for off := int64(0); off < length; off += block.Size {
+		n := min(block.Size, length-off)
+		if _, err := readFull(a, x[:n], off); err != nil {
+			return false
+		}
+		if _, err := readFull(b, y[:n], off); err != nil {
+			return false
+		}
+		if !bytes.Equal(x[:n], y[:n]) {
+			return false
+		}
+	}
+	return true
 }
 
 // syncDests syncs the directories, each once.
@@ -240,6 +324,11 @@ func (m *member) conclude() {
 	if m.dest != nil {
 		if m.dest.err != nil {
 			m.res.Err = s.lose(m.dest.err)
+		} else if m.same {
+			if err := s.erase(); err != nil {
+				s.h.log.Warn("staging of an upload that was there stays until the next start", "id", s.id, "error", err)
+			}
+			s.finish(storage.ErrSuperseded)
 		} else {
 			var st unix.Stat_t
 			m.res.Err = fail("stat", unix.Fstat(s.fd, &st))

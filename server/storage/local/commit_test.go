@@ -64,6 +64,15 @@ func TestDirectorySyncs(t *testing.T) {
 	p.watch(nil)
 	must(t, put(h, storage.Spec{Path: "/bad/f", Ephemeral: true}, nil))
 	check("put into a directory whose sync failed", 1, 1)
+
+	must(t, h.SetMeta(bg, "/bad/f", storage.Meta{})) // some file systems sync a file without its name
+	check("making sure of a name", 1, 0)
+	u, err = h.Upload(bg, storage.Spec{Path: "/loose/late", Ephemeral: true})
+	must(t, err)
+	must(t, h.Commit(bg, false, u)[0].Err)
+	p.watch(nil)
+	must(t, h.SetMeta(bg, "/loose/late", storage.Meta{}))
+	check("making sure of what was not synced", 1, 0)
 }
 
 // Publishing many uploads in one commit is one pass, and each result is its own.

@@ -32,6 +32,7 @@ type tap struct {
 type fault struct {
 	err   error
 	short bool // a write that does half
+	late  bool // err comes after the operation was done
 }
 
 func (p *tap) next(op string) fault {
@@ -61,10 +62,14 @@ func (p *tap) seen() []string {
 func (p *tap) ops() Ops {
 	real := RealOps()
 	do := func(op string, f func() error) error {
-		if x := p.next(op); x.err != nil {
+		x := p.next(op)
+		if x.err != nil && !x.late {
 			return x.err
 		}
-		return f()
+		if err := f(); err != nil {
+			return err
+		}
+		return x.err
 	}
 	return Ops{
 		Open: func(dir int, name string, flags int, mode uint32) (int, error) {
@@ -147,6 +152,7 @@ func content(t *testing.T, h *Home, name string) string {
 var (
 	oldText = bytes.Repeat([]byte("old content, "), 900)
 	newText = bytes.Repeat([]byte("another content, "), 1100)
+	long    = bytes.Repeat([]byte("several blocks, "), block.Size/16*2+100)
 )
 
 // scenario is something a user asks for. did tells what became of it: whether the state is the one before, the one after,
@@ -156,6 +162,39 @@ type scenario struct {
 	setup func(h *Home) error
 	act   func(h *Home) error
 	did   func(t *testing.T, h *Home) (before, after bool)
+}
+
+// goOn finishes the upload that is staged, sending only what is not there as it should be, or makes it anew.
+func goOn(h *Home, spec storage.Spec, content []byte) error {
+	for up, err := range h.Uploads(bg) {
+		if err != nil {
+			return err
+		}
+		spec.ID = up.ID
+	}
+	spec.Length = int64(len(content))
+	u, err := h.Upload(bg, spec)
+	if err != nil {
+		return err
+	}
+	defer u.Close()
+	tagger, have := block.NewTagger(u.Spec().Key), u.Have(64)
+	for n := range block.Count(spec.Length) {
+		r := block.Range{Off: n * block.Size, End: n*block.Size + block.Len(n, spec.Length)}
+		if have.Has(r) {
+			tag, err := u.Tag(bg, n)
+			if err != nil {
+				return err
+			}
+			if tag == tagger.Tag(n, content[r.Off:r.End]) {
+				continue
+			}
+		}
+		if err := u.Put(bg, r.Off, content[r.Off:r.End]); err != nil {
+			return err
+		}
+	}
+	return h.Commit(bg, true, u)[0].Err
 }
 
 func scenarios() []scenario {
@@ -189,6 +228,24 @@ func scenarios() []scenario {
 		defer u.Close()
 		return u.Put(bg, 0, newText[:50])
 	}
+	half := func(h *Home) error {
+		u, err := h.Upload(bg, storage.Spec{Path: "/f", Length: int64(len(long))})
+		if err != nil {
+			return err
+		}
+		defer u.Close()
+		return u.Put(bg, block.Size, long[block.Size:2*block.Size])
+	}
+	listed := func(t *testing.T, h *Home) (bool, bool) {
+		n := 0
+		for _, err := range h.Uploads(bg) {
+			if err != nil {
+				t.Errorf("uploads: %v", err)
+			}
+			n++
+		}
+		return n == 1, n == 0
+	}
 	spec := storage.Spec{Path: "/f", ModTime: time.Unix(1e9, 0), Mode: 0o640}
 	light := spec
 	light.Ephemeral = true
@@ -210,6 +267,20 @@ func scenarios() []scenario {
 			}
 			return put(h, s, newText) // made anew when the first staging was given up
 		}, text("/f", nil, newText)},
+		{"resume", half, func(h *Home) error { return goOn(h, spec, long) }, text("/f", nil, long)},
+		{"empty", old, func(h *Home) error { return put(h, spec, nil) }, func(t *testing.T, h *Home) (bool, bool) {
+			e, err := h.Stat(bg, "/f")
+			return err == nil && e.Length == int64(len(oldText)), err == nil && e.Length == 0
+		}},
+		{"drop", staged, func(h *Home) error {
+			for up, err := range h.Uploads(bg) {
+				if err != nil {
+					return err
+				}
+				return h.Drop(bg, up.ID)
+			}
+			return nil
+		}, listed},
 		{"rename", old, func(h *Home) error { return h.Rename(bg, "/f", "/g", true) }, kinds(
 			map[string]storage.Kind{"/f": storage.File, "/g": ""}, map[string]storage.Kind{"/f": "", "/g": storage.File})},
 		{"rename to another directory", func(h *Home) error { return errors.Join(old(h), h.Mkdir(bg, "/d", false)) },
@@ -222,6 +293,13 @@ func scenarios() []scenario {
 			map[string]storage.Kind{"/d": storage.Dir}, map[string]storage.Kind{"/d": ""})},
 		{"mkdir", func(*Home) error { return nil }, func(h *Home) error { return h.Mkdir(bg, "/d", false) }, kinds(
 			map[string]storage.Kind{"/d": ""}, map[string]storage.Kind{"/d": storage.Dir})},
+		{"mkdir -p", func(*Home) error { return nil }, func(h *Home) error { return h.Mkdir(bg, "/d/e/g", true) }, func(t *testing.T, h *Home) (bool, bool) {
+			e, err := h.Stat(bg, "/d/e/g")
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("stat: %v", err)
+			}
+			return err != nil, e.Kind == storage.Dir // some of the parents alone are neither harm nor help
+		}},
 		{"chmod", old, func(h *Home) error {
 			mode := fs.FileMode(0o600)
 			return h.SetMeta(bg, "/f", storage.Meta{Mode: &mode})
@@ -232,26 +310,36 @@ func scenarios() []scenario {
 // An operation that fails is an error, the state is the one before or the one after, and the next request works, in this
 // process and after a restart.
 func TestFaults(t *testing.T) {
-	modes := []struct {
-		name    string
-		of      func(k, at int) fault
-		must    bool // be an error, unless it hit a clean-up
-		success bool // be none
-	}{
-		{"EIO", func(k, at int) fault { return fault{err: when(k == at, unix.EIO)} }, true, false},
-		{"ENOSPC", func(k, at int) fault { return fault{err: when(k == at, unix.ENOSPC)} }, true, false},
-		{"EIO from then on", func(k, at int) fault { return fault{err: when(k >= at, unix.EIO)} }, true, false},
-		{"EINTR", func(k, at int) fault { return fault{err: when(k == at, unix.EINTR)} }, false, true},
-		{"short write", func(k, at int) fault { return fault{short: k == at} }, false, true},
-	}
 	for _, sc := range scenarios() {
-		for _, mode := range modes {
+		for _, mode := range faultModes() {
 			t.Run(sc.name+"/"+mode.name, func(t *testing.T) {
-				for at, reached := 1, true; reached && at < 100; at++ {
-					reached = tryFault(t, sc, at, mode.of, mode.must, mode.success)
+				for at, reached := 1, true; reached; at++ {
+					if at == 100 {
+						t.Fatal("never ended")
+					}
+					reached = tryFault(t, sc, at, mode)
 				}
 			})
 		}
+	}
+}
+
+// faultMode is a kind of failure of the operation numbered at.
+type faultMode struct {
+	name string
+	of   func(k, at int) fault
+	must error // what the answer must be, unless it hit a clean-up; nil: success, as the failure can be made good
+}
+
+func faultModes() []faultMode {
+	return []faultMode{
+		{"EIO", func(k, at int) fault { return fault{err: when(k == at, unix.EIO)} }, unix.EIO},
+		{"ENOSPC", func(k, at int) fault { return fault{err: when(k == at, unix.ENOSPC)} }, storage.ErrNoSpace},
+		{"EDQUOT", func(k, at int) fault { return fault{err: when(k == at, unix.EDQUOT)} }, storage.ErrNoSpace},
+		{"EIO after it was done", func(k, at int) fault { return fault{err: when(k == at, unix.EIO), late: true} }, unix.EIO},
+		{"EIO from then on", func(k, at int) fault { return fault{err: when(k >= at, unix.EIO)} }, unix.EIO},
+		{"EINTR", func(k, at int) fault { return fault{err: when(k == at, unix.EINTR)} }, nil},
+		{"short write", func(k, at int) fault { return fault{short: k == at} }, nil},
 	}
 }
 
@@ -263,13 +351,13 @@ func when(yes bool, err error) error {
 }
 
 // tryFault runs the scenario with a fault at operation at and tells whether there was one.
-func tryFault(t *testing.T, sc scenario, at int, of func(k, at int) fault, must, success bool) bool {
+func tryFault(t *testing.T, sc scenario, at int, mode faultMode) bool {
 	dir, p := t.TempDir(), &tap{}
 	h := open(t, dir, Options{Ops: p.ops()})
 	if err := sc.setup(h); err != nil {
 		t.Fatalf("setup: %v", err)
 	}
-	p.watch(func(k int, op string) fault { return of(k, at) })
+	p.watch(func(k int, op string) fault { return mode.of(k, at) })
 	err := sc.act(h)
 	log := p.seen()
 	p.watch(nil)
@@ -287,11 +375,8 @@ func tryFault(t *testing.T, sc scenario, at int, of func(k, at int) fault, must,
 	if err == nil && !after {
 		t.Errorf("%s: an untrue success", what)
 	}
-	if must && err == nil && log[at-1] != "unlink" {
-		t.Errorf("%s: no error", what)
-	}
-	if success && err != nil {
-		t.Errorf("%s: must have been made good", what)
+	if !errors.Is(err, mode.must) && (err != nil || log[at-1] != "unlink") {
+		t.Errorf("%s: want %v", what, mode.must)
 	}
 	if err := put(h, storage.Spec{Path: "/next"}, newText); err != nil || content(t, h, "/next") != string(newText) {
 		t.Errorf("%s: the next put: %v", what, err)
@@ -319,59 +404,96 @@ func tryFault(t *testing.T, sc scenario, at int, of func(k, at int) fault, must,
 	return true
 }
 
-// In a group a member's fault is its own, and a directory's that of all in it.
-func TestGroupFaults(t *testing.T) {
-	for at := 1; at < 60; at++ {
-		dir, p := t.TempDir(), &tap{}
-		h := open(t, dir, Options{Ops: p.ops()})
-		var ups []storage.Upload
-		specs := []storage.Spec{{Path: "/a", Ephemeral: true}, {Path: "/b"}, {Path: "/d/c", Ephemeral: true, Parents: true}, {Path: "/e", Ephemeral: true}}
-		for _, s := range specs {
+// groupPaths are what a group of uploads is for: three in one directory, one below a directory that is new.
+var groupPaths = []string{"/a", "/b", "/d/c", "/e"}
+
+// stageGroup puts the old content at every path of the group but that in the new directory, and stages the new one.
+func stageGroup(h *Home) (ups []storage.Upload, err error) {
+	for i, path := range groupPaths {
+		s := storage.Spec{Path: path, Ephemeral: i != 1, Parents: true}
+		if path != "/d/c" {
 			if err := put(h, s, oldText); err != nil {
-				t.Fatal(err)
-			}
-			s.Length = int64(len(newText))
-			u, err := h.Upload(bg, s)
-			if err == nil {
-				err = u.Put(bg, 0, newText)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			ups = append(ups, u)
-		}
-		p.watch(func(k int, op string) fault { return fault{err: when(k == at, unix.EIO)} })
-		res := h.Commit(bg, true, ups...)
-		log := p.seen()
-		p.watch(nil)
-		if len(log) < at {
-			return
-		}
-		failed := 0
-		for i, r := range res {
-			got := content(t, h, specs[i].Path)
-			if got != string(newText) && (got != string(oldText) || r.Err == nil) {
-				t.Errorf("fault at %d, %s: %s: %v and %d bytes", at, log[at-1], specs[i].Path, r.Err, len(got))
-			}
-			if r.Err != nil {
-				failed++
+				return nil, err
 			}
 		}
-		least, most := 1, 1
-		switch log[at-1] {
-		case "unlink": // of what is left behind
-			least, most = 0, 0
-		case "syncdir": // three are in one directory
-			most = 3
+		s.Length = int64(len(newText))
+		u, err := h.Upload(bg, s)
+		if err == nil {
+			err = u.Put(bg, 0, newText)
 		}
-		if failed < least || failed > most {
-			t.Errorf("fault at %d, %s: %d members failed", at, log[at-1], failed)
+		if err != nil {
+			return nil, err
 		}
-		for _, u := range ups {
-			u.Close()
+		ups = append(ups, u)
+	}
+	return ups, nil
+}
+
+// checkGroup holds that each member is old or new, and new where that was the answer. res is nil if there was none.
+func checkGroup(t *testing.T, h *Home, what string, res []storage.Result) (failed int) {
+	t.Helper()
+	for i, path := range groupPaths {
+		old := string(oldText)
+		if path == "/d/c" {
+			old = ""
+		}
+		got := content(t, h, path)
+		if got != string(newText) && (got != old || res != nil && res[i].Err == nil) {
+			t.Errorf("%s: %s has %d bytes, result %+v", what, path, len(got), res)
+		}
+		if res != nil && res[i].Err != nil {
+			failed++
 		}
 	}
-	t.Error("never ended")
+	return failed
+}
+
+// In a group a member's fault is its own, and a directory's that of all in it.
+func TestGroupFaults(t *testing.T) {
+	for _, mode := range faultModes() {
+		t.Run(mode.name, func(t *testing.T) {
+			for at := 1; at < 100; at++ {
+				p := &tap{}
+				h := open(t, t.TempDir(), Options{Ops: p.ops()})
+				ups, err := stageGroup(h)
+				must(t, err)
+				p.watch(func(k int, op string) fault { return mode.of(k, at) })
+				res := h.Commit(bg, true, ups...)
+				log := p.seen()
+				p.watch(nil)
+				if len(log) < at {
+					return
+				}
+				op := log[at-1]
+				failed := checkGroup(t, h, fmt.Sprintf("fault at %d, %s", at, op), res)
+				least, most := 1, 1
+				switch {
+				case mode.must == nil:
+					least, most = 0, 0
+				case op == "unlink": // of what is left behind
+					least, most = 0, 0
+				case mode.name == "EIO from then on":
+					most = len(ups)
+				case op == "syncdir": // of which three have the same
+					most = 3
+				}
+				if failed < least || failed > most {
+					t.Errorf("fault at %d, %s: %d members failed", at, op, failed)
+				}
+				for i, r := range res {
+					if r.Err != nil && !errors.Is(r.Err, mode.must) {
+						t.Errorf("fault at %d, %s: %s: %v, want %v", at, op, groupPaths[i], r.Err, mode.must)
+					}
+				}
+				for _, u := range ups {
+					u.Close()
+				}
+				must(t, put(h, storage.Spec{Path: "/next"}, newText))
+				h.Close()
+			}
+			t.Error("never ended")
+		})
+	}
 }
 
 // A sync that failed once is never asked again: the staging is given up.

@@ -128,7 +128,8 @@ func (h *Home) writeJournal(dir int, s storage.Spec) error {
 
 // openStage returns the staging directory, -1 when there is none and it is not to be made. h.mu must be held.
 func (h *Home) openStage(make bool) (int, error) {
-	if h.stage >= 0 {
+	var st unix.Stat_t
+	if h.stage >= 0 && (unix.Fstat(h.stage, &st) != nil || st.Nlink > 0) {
 		return h.stage, nil
 	}
 	top, err := h.openDir("/")
@@ -153,15 +154,20 @@ func (h *Home) openStage(make bool) (int, error) {
 	if err != nil {
 		return -1, fail("open staging directory", err)
 	}
-	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		unix.Close(fd)
 		return -1, fail("open staging directory", err)
 	}
 	id := inodeOf(&st)
 	h.stageID.Store(&id)
-	h.stage = fd
-	return fd, nil
+	if h.stage < 0 {
+		h.stage = fd
+		return fd, nil
+	}
+	// Somebody removed the one before under us: others use its number without asking.
+	err = unix.Dup3(fd, h.stage, unix.O_CLOEXEC)
+	unix.Close(fd)
+	return h.stage, fail("open staging directory", err)
 }
 
 // openDirAt opens the directory base of dir, which must not be a link.
@@ -622,6 +628,9 @@ func (s *staging) lose(cause error) error {
 	lost := fmt.Errorf("%w: %w", storage.ErrLost, cause)
 	if err := s.erase(); err != nil {
 		s.h.log.Warn("lost upload stays until the next start", "id", s.id, "error", err)
+		if s.fd >= 0 { // then at least nothing of it is taken up again
+			s.h.ops.Truncate(s.fd, 0)
+		}
 	}
 	s.finish(lost)
 	return lost

@@ -297,7 +297,8 @@ func (h *Home) rename(fromDir int, from string, toDir int, to string, flags uint
 	return err
 }
 
-// SetMeta changes the mode or the time of a file or directory.
+// SetMeta changes the mode or the time of a file or directory, or nothing, and makes it durable with its name: whoever put
+// it there may not have got so far.
 func (h *Home) SetMeta(ctx context.Context, name string, m storage.Meta) error {
 	d, base, err := h.at(name)
 	if err != nil {
@@ -340,7 +341,12 @@ func (h *Home) SetMeta(ctx context.Context, name string, m storage.Meta) error {
 			return err
 		}
 	}
-	return fail("sync", h.ops.Sync(fd))
+	if err := h.ops.Sync(fd); err != nil {
+		return fail("sync", err)
+	}
+	h.names.Lock()
+	defer h.names.Unlock()
+	return h.syncDirs(d.fd)
 }
 
 // setTime sets the modification time of base in dir.

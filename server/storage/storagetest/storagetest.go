@@ -35,7 +35,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Storage, f Features) {
 	}{
 		{"Names", names}, {"BadNames", badNames}, {"Tree", tree}, {"Errors", errorTable}, {"Rename", rename}, {"List", list},
 		{"Contents", contents}, {"Ephemeral", ephemeral}, {"Reader", reader}, {"Bounds", bounds}, {"Resume", resume},
-		{"Fence", fence}, {"Adopt", adopt}, {"Keep", keep}, {"Expect", expect}, {"Group", group}, {"Parents", parents},
+		{"Fence", fence}, {"Adopt", adopt}, {"Keep", keep}, {"Expect", expect}, {"Same", same}, {"Group", group}, {"Parents", parents},
 		{"Uploads", uploads}, {"NoSpace", noSpace}, {"Meta", meta}, {"Restart", restart}, {"Closed", closed},
 		{"Cancelled", cancelled}, {"Concurrent", concurrent}, {"FenceRace", fenceRace},
 	} {
@@ -779,6 +779,59 @@ func expect(e *env) {
 	e.ok(e.s.Mkdir(bg, "/h", false))
 	_, err = e.commit(u)
 	e.is("directory meanwhile", err, storage.ErrIsDir)
+}
+
+// same: an Ephemeral upload finds out at its commit that its content is there, or that it may not replace what is.
+func same(e *env) {
+	none, stale := "", "of something else"
+	at := time.Unix(1e9, 0)
+	for _, c := range []struct {
+		what  string
+		there string // "" for nothing
+		spec  storage.Spec
+		same  bool
+		err   error
+	}{
+		{"nothing there", "", storage.Spec{KeepSame: true, NoReplace: true}, false, nil},
+		{"the same there", "new", storage.Spec{KeepSame: true}, true, nil},
+		{"the same there, not asked for", "new", storage.Spec{}, false, nil},
+		{"another there", "old", storage.Spec{KeepSame: true}, false, nil},
+		{"a longer one there", "newer", storage.Spec{KeepSame: true}, false, nil},
+		{"another there that must not be replaced", "old", storage.Spec{KeepSame: true, NoReplace: true}, false, fs.ErrPermission},
+		{"the same there where nothing must be", "new", storage.Spec{KeepSame: true, Expect: &none}, false, fs.ErrExist},
+		{"the same there where another must be", "new", storage.Spec{KeepSame: true, Expect: &stale}, false, storage.ErrConflict},
+		{"the same there, asked for again", "new", storage.Spec{KeepSame: true, Expect: &none, Again: true}, true, nil},
+		{"another there, asked for again", "old", storage.Spec{KeepSame: true, Expect: &none, Again: true}, false, fs.ErrExist},
+	} {
+		before := storage.Entry{}
+		if c.there != "" {
+			before = e.put("/f", c.there)
+		}
+		c.spec.Path, c.spec.Length, c.spec.Ephemeral, c.spec.ModTime, c.spec.Mode = "/f", 3, true, at, 0o640
+		u := e.upload(c.spec)
+		e.ok(u.Put(bg, 0, []byte("new")))
+		res := e.s.Commit(bg, true, u)[0]
+		e.is(c.what, res.Err, c.err)
+		if res.Same != c.same {
+			e.Errorf("%s: same is %v", c.what, res.Same)
+		}
+		after, err := e.s.Stat(bg, "/f")
+		e.ok(err)
+		switch {
+		case c.err != nil:
+			e.holds("/f", c.there)
+			if after.Version != before.Version {
+				e.Errorf("%s: the file was touched", c.what)
+			}
+		default:
+			e.holds("/f", "new")
+			if !after.ModTime.Equal(at) || after.Mode != 0o640 || res.Entry.Version != after.Version {
+				e.Errorf("%s: %+v, the result says %+v", c.what, after, res.Entry)
+			}
+		}
+		e.ok(u.Close())
+		e.ok(e.s.Remove(bg, "/f"))
+	}
 }
 
 func group(e *env) {

@@ -1,0 +1,223 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"ferry/shared/block"
+	"ferry/shared/wire"
+)
+
+// step is one request of a transfer: blocks to move, or with tags to compare.
+type step struct {
+	first int64
+	count int   // blocks to compare; 0: move first
+	more  int64 // fetch so many blocks
+	body  []byte
+	lent  *[]byte
+	tag   block.Tag
+	call  *call
+}
+
+// plan hands out what remains to be moved and compared, to as many connections as want some.
+type plan struct {
+	mu      sync.Mutex
+	change  sync.Cond
+	send    []int64 // blocks to move
+	checks  []step  // blocks to compare
+	out     int     // steps handed out and neither done nor given back
+	turn    int
+	stopped chan struct{} // closed by stop
+}
+
+// newPlan moves what is outside have and compares the rest.
+func newPlan(length int64, have block.Ranges) *plan {
+	p := &plan{stopped: make(chan struct{})}
+	p.change.L = &p.mu
+	run := step{first: -1}
+	flush := func() {
+		if run.count > 0 {
+			p.checks = append(p.checks, run)
+		}
+		run = step{first: -1}
+	}
+	for n := int64(0); n < block.Count(length); n++ {
+		if !have.Has(block.Range{Off: n * block.Size, End: n*block.Size + block.Len(n, length)}) {
+			flush()
+			p.send = append(p.send, n)
+			continue
+		}
+		if run.first < 0 {
+			run.first = n
+		}
+		if run.count++; run.count == wire.MaxTags {
+			flush()
+		}
+	}
+	flush()
+	return p
+}
+
+// next returns the next step, waiting while only those that are under way can tell whether there is one. false: nothing is
+// left, or quit was closed.
+func (p *plan) next(quit <-chan struct{}) (step, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for !p.over(quit) && len(p.send) == 0 && len(p.checks) == 0 && p.out > 0 {
+		p.change.Wait()
+	}
+	if p.over(quit) {
+		return step{}, false
+	}
+	// New bytes go first; checks travel between them, so that the server's disk and the line are busy at once.
+	p.turn++
+	switch {
+	case len(p.send) > 0 && (p.turn%16 != 0 || len(p.checks) == 0):
+		n := p.send[0]
+		p.send = p.send[1:]
+		p.out++
+		return step{first: n}, true
+	case len(p.checks) > 0:
+		s := p.checks[0]
+		p.checks = p.checks[1:]
+		p.out++
+		return s, true
+	}
+	return step{}, false
+}
+
+func (p *plan) over(quit <-chan struct{}) bool {
+	select {
+	case <-quit:
+		return true
+	case <-p.stopped:
+		return true
+	default:
+		return false
+	}
+}
+
+// nextRun is next with up to most neighbouring blocks put together, since one get fetches several.
+func (p *plan) nextRun(most int64, quit <-chan struct{}) (step, bool) {
+	p.mu.Lock()
+	p.turn = 15 // after each get a check: both are large
+	if len(p.checks) == 0 {
+		p.turn = 0
+	}
+	p.mu.Unlock()
+	s, ok := p.next(quit)
+	if !ok || s.count > 0 {
+		return s, ok
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.more = 1
+	for len(p.send) > 0 && p.send[0] == s.first+s.more && s.more < most {
+		p.send = p.send[1:]
+		s.more++
+	}
+	return s, true
+}
+
+// done takes a step off; need are blocks that it showed must be moved after all.
+func (p *plan) done(need []int64) {
+	p.mu.Lock()
+	p.send = append(p.send, need...)
+	p.out--
+	p.mu.Unlock()
+	p.change.Broadcast()
+}
+
+// back gives a step back that came to nothing, for another connection.
+func (p *plan) back(s step) {
+	p.mu.Lock()
+	if s.count > 0 {
+		p.checks = append(p.checks, step{first: s.first, count: s.count})
+	} else {
+		for n := range max(s.more, 1) {
+			p.send = append(p.send, s.first+n)
+		}
+	}
+	p.out--
+	p.mu.Unlock()
+	p.change.Broadcast()
+}
+
+// stop lets every connection find that nothing is left. It is called once.
+func (p *plan) stop() {
+	close(p.stopped)
+	p.wake()
+}
+
+// wake lets those who wait look whether they are to quit.
+func (p *plan) wake() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.change.Broadcast()
+}
+
+// When a transfer takes several connections of itself.
+const (
+	farTrip     = 10 * time.Millisecond // from this round trip on one connection does not fill the line
+	farStreams  = 4
+	streamBytes = 4 * block.Size // a connection for less is not worth its beginning
+	maxStreams  = 16
+)
+
+// streams returns how many connections a transfer of so many bytes is to take.
+func (c *Client) streams(wanted int, length int64) int {
+	if wanted == 0 {
+		wanted = 1
+		if c.RoundTrip() >= farTrip {
+			wanted = farStreams
+		}
+	}
+	return int(max(1, min(int64(wanted), maxStreams, length/streamBytes)))
+}
+
+// spread runs work over n connections, of which k is the first, until the plan is done. What a helper fails at is left to
+// the others, so only the first one's error counts.
+func (c *Client) spread(ctx context.Context, n int, p *plan, k *conn, work func(context.Context, *conn) error) error {
+	if n == 1 {
+		return work(ctx, k)
+	}
+	hctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var helpers sync.WaitGroup
+	for _, h := range c.helpers(n - 1) {
+		helpers.Go(func() { h.help(hctx, p, work) })
+	}
+	err := work(ctx, k)
+	p.stop()
+	if err != nil {
+		cancel()
+	}
+	helpers.Wait()
+	return err
+}
+
+// help works at a plan over a further connection as long as that serves anything.
+func (c *Client) help(ctx context.Context, p *plan, work func(context.Context, *conn) error) {
+	wait := firstPause
+	for {
+		k, err := c.once(ctx)
+		if err == nil {
+			unhook := context.AfterFunc(ctx, func() { k.end(&lostError{ctx.Err()}) })
+			err = work(ctx, k)
+			unhook()
+		}
+		if err == nil || ctx.Err() != nil || !IsLost(err) && !errors.As(err, new(*UnreachableError)) {
+			return
+		}
+		select {
+		case <-time.After(wait):
+		case <-p.stopped:
+			return
+		case <-ctx.Done():
+			return
+		}
+		wait = min(2*wait, lastPause)
+	}
+}

@@ -1,0 +1,59 @@
+package shell
+
+import (
+	"context"
+	"errors"
+	"path"
+
+	"ferry/client/remote"
+	"ferry/client/transfer"
+	"ferry/shared/wire"
+)
+
+// putStdin sends what comes in on stdin.
+func (s *Shell) putStdin(ctx context.Context, c *Call, names []string, o transfer.TreeOptions) error {
+	if s.Stdin == nil {
+		return &UsageError{"-: stdin is where the commands come from", "give them with -c or -b instead"}
+	}
+	d := &destination{name: c.value("name"), dir: c.value("dir"), join: path.Join}
+	switch {
+	case len(names) == 2 && d.name == "":
+		d.name = names[1]
+	case len(names) > 1 || d.name == "":
+		return &UsageError{"-: what comes in on stdin needs one name", "put - -o NAME"}
+	}
+	to := s.abs(d.of("-", ""))
+	if o.DryRun {
+		return s.wouldMove(goOn, "-", to, to)
+	}
+	if o.Existing == transfer.Skip {
+		none := ""
+		o.Expect = &none
+	}
+	done := s.track("-", &o.Options)
+	res, err := s.Mover.PutReader(ctx, s.Stdin, to, o.Options)
+	took := done()
+	if err != nil {
+		return named(to, err)
+	}
+	verb := "stored"
+	if o.NoSync {
+		verb = "sent (not synced)"
+	}
+	return s.done(verb, "sent", path.Base(to), to, res, took)
+}
+
+// print writes a file of the server to stdout, as its blocks arrive and are verified.
+func (s *Shell) print(ctx context.Context, from string) error {
+	e, err := s.client.Stat(ctx, from)
+	if err != nil {
+		return err
+	}
+	if err := transfer.Fetchable(e); err != nil {
+		return err
+	}
+	_, err = s.client.Get(ctx, from, e, &sequential{w: s.Out}, remote.GetOptions{Streams: 1, Restarted: func(wire.Entry) error {
+		return errors.New("it changed while it was printed")
+	}})
+	return err
+}

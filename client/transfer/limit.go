@@ -1,0 +1,101 @@
+package transfer
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/time/rate"
+)
+
+// MinRate is the lowest limit: below it a healthy connection would look like a dead one.
+const MinRate = 4 << 10
+
+// Limit holds all connections of a session together to a rate, each way. The zero value holds nothing up; it may be changed
+// at any time.
+type Limit struct{ now atomic.Pointer[bothWays] }
+
+type bothWays struct {
+	up, down rate.Limiter
+	piece    int // bytes that travel at once
+}
+
+// Set sets the rate in bytes a second; 0: none.
+func (l *Limit) Set(bytesPerSecond int64) {
+	if bytesPerSecond <= 0 {
+		l.now.Store(nil)
+		return
+	}
+	b := &bothWays{piece: int(min(max(bytesPerSecond/16, 512), 64<<10))}
+	for _, way := range []*rate.Limiter{&b.up, &b.down} {
+		way.SetLimit(rate.Limit(bytesPerSecond))
+		way.SetBurst(2 * b.piece)
+	}
+	l.now.Store(b)
+}
+
+// Dial wraps a dial function so that its connections obey the limit.
+func (l *Limit) Dial(dial func(ctx context.Context, network, addr string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		nc, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		c := &limitedConn{Conn: nc, limit: l}
+		c.open, c.close = context.WithCancel(context.WithoutCancel(ctx))
+		return c, nil
+	}
+}
+
+// limitedConn is a connection that waits for its turn.
+type limitedConn struct {
+	net.Conn
+	limit *Limit
+	open  context.Context
+	close context.CancelFunc
+}
+
+func (c *limitedConn) Read(b []byte) (int, error) {
+	l := c.limit.now.Load()
+	if l == nil {
+		return c.Conn.Read(b)
+	}
+	n, err := c.Conn.Read(b[:min(len(b), l.piece)])
+	if n > 0 && l.down.WaitN(c.open, n) != nil && err == nil {
+		err = net.ErrClosed
+	}
+	return n, err
+}
+
+func (c *limitedConn) Write(b []byte) (n int, err error) {
+	for n < len(b) {
+		l := c.limit.now.Load()
+		if l == nil {
+			m, err := c.Conn.Write(b[n:])
+			return n + m, err
+		}
+		piece := b[n:min(n+l.piece, len(b))]
+		if l.up.WaitN(c.open, len(piece)) != nil {
+			return n, net.ErrClosed
+		}
+		m, err := c.Conn.Write(piece)
+		if n += m; err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+func (c *limitedConn) Close() error {
+	c.close()
+	return c.Conn.Close()
+}
+
+// SyscallConn lets those look at the connection who want to know what the other end has taken.
+func (c *limitedConn) SyscallConn() (syscall.RawConn, error) {
+	if s, ok := c.Conn.(syscall.Conn); ok {
+		return s.SyscallConn()
+	}
+	return nil, syscall.ENOTSUP
+}

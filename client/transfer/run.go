@@ -1,0 +1,547 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"ferry/client/remote"
+	"ferry/shared/block"
+	"ferry/shared/partial"
+	"ferry/shared/wire"
+)
+
+// MaxParallel is how many connections a job may take.
+const MaxParallel = 16
+
+// run is a plan being carried out.
+type run struct {
+	*Plan
+	m       *Mover
+	workers int
+	stop    context.CancelCauseFunc // ends everything
+	small   chan *Task
+	large   chan *Task
+	nest    *nest
+
+	mu    sync.Mutex // guards reporting, and:
+	again []*Task    // to be tried once more, each for itself
+}
+
+// Run carries a plan out and returns what was done. An error means that it did not get to the end: there is no room, the
+// connection is lost for good, or ctx ended. What failed for single names was reported and is in the summary. The same job
+// planned again goes on where this one ended.
+func (m *Mover) Run(ctx context.Context, p *Plan) (Summary, error) {
+	rctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	r := &run{Plan: p, m: m, stop: stop, small: make(chan *Task), large: make(chan *Task), nest: newNest(m.Ops)}
+	err := r.steps(rctx)
+	if cause := context.Cause(rctx); cause != nil && err != nil {
+		err = cause
+	}
+	return p.sum, err
+}
+
+func (r *run) steps(ctx context.Context) error {
+	if err := r.room(); err != nil {
+		return err
+	}
+	if err := r.remove(ctx, r.Clear, true); err != nil {
+		return err
+	}
+	if err := r.moveAll(ctx); err != nil {
+		return err
+	}
+	if err := r.others(ctx); err != nil {
+		return err
+	}
+	if err := r.nest.sync(); err != nil {
+		return err
+	}
+	if r.sum.Failed > 0 { // something may be missing at the target because of that: nothing of it is given up
+		return nil
+	}
+	return r.remove(ctx, r.Deletes, false)
+}
+
+// tell reports an event; several goroutines do.
+func (r *run) tell(e Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.report(e)
+}
+
+// failed reports that a task failed, or ends the job if no other could do better.
+func (r *run) failed(t *Task, err error) {
+	if stops(err) {
+		r.stop(err)
+		return
+	}
+	r.tell(Event{Outcome: Failed, Local: t.Local(), Remote: t.Remote(), Length: t.Length(), Err: err})
+}
+
+func (r *run) later(t *Task) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.again = append(r.again, t)
+}
+
+func (r *run) moved(t *Task, res remote.Result, took time.Duration) {
+	e := Event{Outcome: Moved, Local: t.Local(), Remote: t.Remote(), Length: res.Entry.Length, Result: res, Took: took}
+	if res.Same {
+		e.Outcome = Unchanged
+	}
+	r.tell(e)
+}
+
+// room looks whether what is to be fetched fits on the disk.
+func (r *run) room() error {
+	if r.opts.Up || r.Files == 0 {
+		return nil
+	}
+	need := r.Bytes
+	for i := range r.Tasks {
+		t := &r.Tasks[i]
+		if t.Length() > block.Size { // smaller ones leave no partials worth counting
+			if info, err := os.Lstat(partial.Name(t.Local())); err == nil {
+				need -= min(info.Size(), t.Length())
+			}
+		}
+	}
+	dir := r.roots[0].Local
+	for dir != "." && dir != "/" {
+		if _, err := os.Stat(dir); err == nil {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	if free, ok := freeSpace(dir); ok && need > free {
+		return &fs.PathError{Op: "write", Path: dir, Err: syscall.ENOSPC}
+	}
+	return nil
+}
+
+// moveAll moves the files over one or several connections.
+func (r *run) moveAll(ctx context.Context) error {
+	if r.Files == 0 {
+		return nil
+	}
+	r.workers = max(1, min(r.opts.Parallel, MaxParallel, r.Files))
+	var feeding, siblings sync.WaitGroup
+	feeding.Go(func() { r.feed(ctx) })
+	joining, late := context.WithCancel(ctx)
+	defer late()
+	for range r.workers - 1 {
+		siblings.Go(func() {
+			c := r.m.Client.Sibling()
+			defer c.Close()
+			pctx, cancel := context.WithTimeout(joining, 15*time.Second)
+			defer cancel()
+			if c.Ping(pctx) == nil { // else the others do without it
+				r.work(ctx, c)
+			}
+		})
+	}
+	err := r.work(ctx, r.m.Client)
+	if err != nil {
+		r.stop(err)
+	}
+	late()
+	siblings.Wait()
+	feeding.Wait()
+	if err == nil {
+		err = ctx.Err()
+	}
+	for _, t := range r.again {
+		if err != nil {
+			return err
+		}
+		r.single(ctx, r.m.Client, t)
+		err = ctx.Err()
+	}
+	return err
+}
+
+// feed hands out the small files and then the large ones.
+func (r *run) feed(ctx context.Context) {
+	for _, c := range []chan *Task{r.small, r.large} {
+		for i := range r.Tasks {
+			t := &r.Tasks[i]
+			if t.Deed != Create && t.Deed != Overwrite || (c == r.small) != (t.Length() <= block.Size) {
+				continue
+			}
+			select {
+			case c <- t:
+			case <-ctx.Done():
+			}
+		}
+		close(c)
+	}
+}
+
+// work is what one connection does.
+func (r *run) work(ctx context.Context, c *remote.Client) error {
+	smalls := r.sendSmall
+	if !r.opts.Up {
+		smalls = r.fetchSmall
+	}
+	if err := smalls(ctx, c); err != nil {
+		return err
+	}
+	for t := range r.large {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		r.single(ctx, c, t)
+	}
+	return ctx.Err()
+}
+
+// single moves one file by itself, with all that this offers: it goes on where an earlier try ended.
+func (r *run) single(ctx context.Context, c *remote.Client, t *Task) {
+	m := *r.m
+	m.Client = c
+	o := r.opts.Options
+	if r.workers > 1 {
+		o.Parallel = max(1, o.Parallel/r.workers)
+	}
+	o.Begin = func(length int64) { r.grow(t, length) }
+	var res remote.Result
+	var err error
+	begin := time.Now()
+	if r.opts.Up {
+		o.Parents, o.Expect, o.noFollow = true, r.expect(t), r.noFollow(t)
+		res, err = m.Put(ctx, t.Local(), t.Remote(), o)
+	} else {
+		res, err = r.fetch(ctx, &m, t, o)
+	}
+	switch {
+	case err == nil:
+		r.moved(t, res, time.Since(begin))
+	case ctx.Err() != nil:
+	case wire.CodeOf(err) == wire.Exists && r.opts.Up:
+		r.exists(ctx, c, t, err)
+	default:
+		r.failed(t, err)
+	}
+}
+
+// exists is what to do about a name that came to be on the server since the plan was made: perhaps by what is left of an
+// earlier run of this job.
+func (r *run) exists(ctx context.Context, c *remote.Client, t *Task, err error) {
+	e := Event{Outcome: Skipped, Local: t.Local(), Remote: t.Remote(), Length: t.Length()}
+	there, serr := c.Stat(ctx, t.Remote())
+	switch f := fileIn(there); {
+	case serr == nil && f.Kind == Regular && f.Length == t.Length() && f.Mtime == t.file.Mtime:
+		e.Outcome = Unchanged
+	case r.opts.Existing != Skip:
+		r.failed(t, err)
+		return
+	}
+	r.tell(e)
+}
+
+// fetch gets one file, as it is now.
+func (r *run) fetch(ctx context.Context, m *Mover, t *Task, o Options) (remote.Result, error) {
+	if err := r.nest.place(t); err != nil {
+		return remote.Result{}, err
+	}
+	e, err := m.Client.Stat(ctx, t.Remote())
+	if err != nil {
+		return remote.Result{}, err
+	}
+	o.Force, o.differs = o.Force || t.Deed == Overwrite, t.Deed == Overwrite
+	return m.Get(ctx, t.Remote(), e, t.Local(), o)
+}
+
+func (r *run) grow(t *Task, length int64) {
+	if n := length - t.Length(); n != 0 && r.opts.Grow != nil {
+		r.opts.Grow(n)
+	}
+}
+
+func (r *run) noFollow(t *Task) bool { return !r.opts.Follow && t.root.Names == nil }
+
+// expect says what may be replaced on the server.
+func (r *run) expect(t *Task) *string {
+	switch {
+	case r.opts.Force:
+		return nil
+	case t.Deed == Overwrite && t.file.Version != "":
+		return &t.file.Version
+	case t.Deed == Create && r.opts.Existing != Replace:
+		none := ""
+		return &none
+	}
+	return nil
+}
+
+func count(f func(int64), n int64) {
+	if f != nil && n > 0 {
+		f(n)
+	}
+}
+
+// sendSmall sends small files one behind the other without waiting for each.
+func (r *run) sendSmall(ctx context.Context, c *remote.Client) error {
+	return pipe(ctx, c, func(send func(*remote.Op) bool) {
+		for t := range r.small {
+			if op := r.putOp(ctx, t); op != nil && !send(op) {
+				r.later(t)
+				return
+			}
+		}
+	})
+}
+
+// putOp reads a small file, just before it is sent.
+func (r *run) putOp(ctx context.Context, t *Task) *remote.Op {
+	f, src, err := openSource(t.Local(), r.opts.Mode, r.noFollow(t))
+	if err != nil {
+		r.failed(t, err)
+		return nil
+	}
+	defer f.Close()
+	if src.Length > block.Size { // it has grown
+		r.later(t)
+		return nil
+	}
+	data, err := readAll(src)
+	if err != nil {
+		r.failed(t, err)
+		return nil
+	}
+	r.grow(t, src.Length)
+	o := remote.PutOptions{Expect: r.expect(t), Force: r.opts.Force, Parents: true, NoSync: r.opts.NoSync}
+	return remote.PutOp(t.Remote(), data, src.Mtime, src.Mode, o, func(res remote.Result, err error) {
+		switch {
+		case err == nil:
+			count(r.opts.Moved, res.Moved)
+			count(r.opts.Reused, res.Reused)
+			r.moved(t, res, 0)
+		case ctx.Err() != nil:
+		case wire.CodeOf(err) == "", wire.CodeOf(err) == wire.Exists: // this connection is not for it, or it must be looked at
+			r.later(t)
+		default:
+			r.failed(t, err)
+		}
+	})
+}
+
+// readAll returns the bytes of a small source, all of one moment.
+func readAll(src remote.Source) ([]byte, error) {
+	data := make([]byte, src.Length)
+	if n, err := src.ReadAt(data, 0); n < len(data) {
+		if errors.Is(err, io.EOF) {
+			err = remote.ErrSourceChanged
+		}
+		return nil, err
+	}
+	return data, src.Check()
+}
+
+// fetchSmall fetches small files one behind the other without waiting for each.
+func (r *run) fetchSmall(ctx context.Context, c *remote.Client) error {
+	g := newGatherer(r)
+	defer g.end()
+	return pipe(ctx, c, func(send func(*remote.Op) bool) {
+		for t := range r.small {
+			if err := r.nest.place(t); err != nil {
+				r.failed(t, err)
+				continue
+			}
+			op := remote.GetOp(t.Remote(), t.file.entry(t.name), func(data []byte, err error) {
+				switch {
+				case err == nil:
+					g.add(t, data)
+				case ctx.Err() != nil:
+				case wire.CodeOf(err) == wire.Changed, wire.CodeOf(err) == "":
+					r.later(t)
+				default:
+					r.failed(t, err)
+				}
+			})
+			if !send(op) {
+				r.later(t)
+				return
+			}
+		}
+	})
+}
+
+// gatherer puts small files that arrive into groups, and publishes one while the next is arriving.
+type gatherer struct {
+	r       *run
+	group   *partial.Group
+	tasks   []*Task
+	most    int            // files in a group
+	publish sync.WaitGroup // at most one
+}
+
+// Limits of a group of small files.
+const (
+	groupFiles = 256
+	groupBytes = 4 << 20
+)
+
+func newGatherer(r *run) *gatherer {
+	return &gatherer{r: r, group: partial.NewGroup(r.m.Ops), most: max(groupFiles/r.workers, 32)}
+}
+
+func (g *gatherer) add(t *Task, data []byte) {
+	mode := fs.FileMode(0)
+	if g.r.opts.Mode {
+		mode = fs.FileMode(t.file.Mode)
+	}
+	err := g.group.Add(t.Local(), data, time.Unix(0, t.file.Mtime), mode, t.Deed == Overwrite || g.r.opts.Force)
+	if err != nil {
+		g.r.failed(t, err)
+		return
+	}
+	g.tasks = append(g.tasks, t)
+	if g.group.Len() >= g.most || g.group.Bytes() >= groupBytes {
+		g.flush()
+	}
+}
+
+// flush publishes what was gathered, once what was gathered before is published.
+func (g *gatherer) flush() {
+	g.publish.Wait()
+	group, tasks := g.group, g.tasks
+	g.group, g.tasks = partial.NewGroup(g.r.m.Ops), nil
+	g.publish.Go(func() {
+		for i, err := range group.Commit() {
+			g.r.published(tasks[i], err)
+		}
+	})
+}
+
+// end publishes the rest, also when the job was stopped: it was fetched already.
+func (g *gatherer) end() {
+	g.flush()
+	g.publish.Wait()
+}
+
+func (r *run) published(t *Task, err error) {
+	if errors.Is(err, fs.ErrExist) {
+		err = ErrDiffers // it came while we fetched
+	}
+	if err != nil {
+		r.failed(t, err)
+		return
+	}
+	count(r.opts.Moved, t.Length())
+	r.moved(t, remote.Result{Entry: t.file.entry(t.Remote()), Moved: t.Length()}, 0)
+}
+
+// others does what moves no bytes: empty directories, and times of files that were right.
+func (r *run) others(ctx context.Context) error {
+	var dirs []*Task
+	for i := range r.Tasks {
+		t := &r.Tasks[i]
+		switch t.Deed {
+		case MakeDir:
+			dirs = append(dirs, t)
+		case SetTime:
+			err := os.Chtimes(t.Local(), time.Time{}, time.Unix(0, t.file.Mtime))
+			if err == nil && r.opts.Mode {
+				err = os.Chmod(t.Local(), fs.FileMode(t.file.Mode)&^partial.Umask())
+			}
+			if err != nil {
+				r.failed(t, err)
+				continue
+			}
+			r.tell(Event{Outcome: Unchanged, Local: t.Local(), Remote: t.Remote(), Length: t.Length()})
+		}
+	}
+	made := func(t *Task, err error) {
+		if err == nil {
+			r.tell(Event{Outcome: Made, Local: t.Local(), Remote: t.Remote()})
+		} else if ctx.Err() == nil {
+			r.failed(t, err)
+		}
+	}
+	if !r.opts.Up {
+		for _, t := range dirs {
+			made(t, r.nest.make(t.root, t.name))
+		}
+		return ctx.Err()
+	}
+	return r.pipe(ctx, dirs, func(t *Task) *remote.Op {
+		return remote.MkdirOp(t.Remote(), true, func(err error) { made(t, err) })
+	})
+}
+
+// pipe sends one request for each task.
+func (r *run) pipe(ctx context.Context, tasks []*Task, op func(*Task) *remote.Op) error {
+	if len(tasks) == 0 {
+		return ctx.Err()
+	}
+	err := pipe(ctx, r.m.Client, func(send func(*remote.Op) bool) {
+		for _, t := range tasks {
+			if !send(op(t)) {
+				return
+			}
+		}
+	})
+	if err == nil {
+		err = ctx.Err()
+	}
+	return err
+}
+
+// remove takes names away from the target. With silent only what stops the job is told: the file that was to take the place
+// of what is still there will say so.
+func (r *run) remove(ctx context.Context, tasks []Task, silent bool) error {
+	gone := func(t *Task, err error) {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			err = nil
+		case t.Deed == RemoveDir && r.filtered() && (wire.CodeOf(err) == wire.NotEmpty || errors.Is(err, syscall.ENOTEMPTY)):
+			return // something is in it that is left alone
+		}
+		switch {
+		case err == nil && !silent:
+			r.tell(Event{Outcome: Deleted, Local: t.Local(), Remote: t.Remote(), Length: t.Length()})
+		case err != nil && ctx.Err() == nil && (!silent || stops(err)):
+			r.failed(t, err)
+		}
+	}
+	if !r.opts.Up {
+		for i := range tasks {
+			gone(&tasks[i], removeLocal(&tasks[i]))
+			if ctx.Err() != nil {
+				break
+			}
+		}
+		return ctx.Err()
+	}
+	list := make([]*Task, len(tasks))
+	for i := range tasks {
+		list[i] = &tasks[i]
+	}
+	return r.pipe(ctx, list, func(t *Task) *remote.Op {
+		if t.Deed == RemoveDir {
+			return remote.RmdirOp(t.Remote(), func(err error) { gone(t, err) })
+		}
+		return remote.RemoveOp(t.Remote(), func(err error) { gone(t, err) })
+	})
+}
+
+func (r *run) filtered() bool { return r.opts.Filter.include != nil || r.opts.Filter.exclude != nil }
+
+// removeLocal removes a file or an empty directory, but never through a symbolic link.
+func removeLocal(t *Task) error {
+	root, err := os.OpenRoot(t.root.Local)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return root.Remove(t.name)
+}
