@@ -277,7 +277,7 @@ func (p *planner) look(ctx context.Context, n *names) error {
 	target := there
 	if n.source, n.top = here, found; !p.opts.Up {
 		if !found {
-			return &wire.Error{Code: wire.NotFound, Message: "no such file or directory"}
+			return missing()
 		}
 		_, err := os.Stat(n.root.Local)
 		n.source, target, n.top = there, here, err == nil
@@ -292,6 +292,9 @@ func (p *planner) look(ctx context.Context, n *names) error {
 // lookHere reads this machine's side of a root. As a target it may be missing.
 func (p *planner) lookHere(ctx context.Context, r *Root, fail func(string, error)) (all []named, err error) {
 	if r.Names != nil {
+		if _, err := os.Stat(r.Local); err != nil && !p.opts.Up { // files given by name do not make directories
+			return nil, err
+		}
 		for _, name := range r.Names {
 			stat := os.Stat // a person named it
 			if !p.opts.Up {
@@ -319,6 +322,10 @@ func (p *planner) lookHere(ctx context.Context, r *Root, fail func(string, error
 	return all, w.walk(ctx)
 }
 
+func missing() error {
+	return &wire.Error{Code: wire.NotFound, Message: "no such file or directory"}
+}
+
 // errInTheWay means that something stands where a directory is needed.
 var errInTheWay = errors.New("something that is not a directory is in the way")
 
@@ -336,7 +343,7 @@ func (p *planner) lookThere(ctx context.Context, r *Root) (all []named, found bo
 	}
 	beside := p.opts.Up && (p.opts.Existing == KeepBoth || p.opts.Existing == Ask) // free names may be needed
 	if len(r.Names) > few || beside {
-		all, _, err = list(ctx, p.client, r.Remote, false)
+		all, found, err = list(ctx, p.client, r.Remote, false)
 		if p.opts.Up && wire.CodeOf(err) == wire.Denied {
 			return nil, false, nil
 		}
@@ -351,8 +358,10 @@ func (p *planner) lookThere(ctx context.Context, r *Root) (all []named, found bo
 		})
 		if !p.opts.Up {
 			for name := range wanted {
-				p.tell(Failed, r, name, File{}, &wire.Error{Code: wire.NotFound, Message: "no such file or directory"})
+				p.tell(Failed, r, name, File{}, missing())
 			}
+		} else if err == nil && !found { // files given by name do not make directories
+			err = missing()
 		}
 		return all, true, err
 	}

@@ -216,7 +216,7 @@ func (r *run) single(ctx context.Context, c *remote.Client, t *Task) {
 	var err error
 	begin := time.Now()
 	if r.opts.Up {
-		o.Parents, o.Expect, o.noFollow = true, r.expect(t), r.noFollow(t)
+		o.Parents, o.Expect, o.noFollow = t.root.Names == nil, r.expect(t), r.noFollow(t)
 		res, err = m.Put(ctx, t.Local(), t.Remote(), o)
 	} else {
 		res, err = r.fetch(ctx, &m, t, o)
@@ -318,7 +318,7 @@ func (r *run) putOp(ctx context.Context, t *Task) *remote.Op {
 		return nil
 	}
 	r.grow(t, src.Length)
-	o := remote.PutOptions{Expect: r.expect(t), Force: r.opts.Force, Parents: true, NoSync: r.opts.NoSync}
+	o := remote.PutOptions{Expect: r.expect(t), Force: r.opts.Force, Parents: t.root.Names == nil, NoSync: r.opts.NoSync}
 	return remote.PutOp(t.Remote(), data, src.Mtime, src.Mode, o, func(res remote.Result, err error) {
 		switch {
 		case err == nil:
