@@ -127,7 +127,7 @@ func TestAsked(t *testing.T) {
 		p.holds(to, "a=old", "b=old", "c=old", "d=old")
 		p.types(line, "r", "s", "k", "all")
 		p.holds(to, "a=new a", "b=old", "c=old", "c (2)=new c", "d=new d", "e=new e")
-		p.types(line+" -f")
+		p.types(line + " -f")
 		p.holds(to, "a=new a", "b=new b", "c=new c", "c (2)=new c", "d=new d", "e=new e")
 	}
 }

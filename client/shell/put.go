@@ -164,21 +164,18 @@ func (s *Shell) putPlain(ctx context.Context, local, to string, o transfer.TreeO
 			return err
 		}
 		if o.DryRun {
-			return s.wouldMove(verdict, local, as, local)
+			return s.wouldMove(verdict, local, as, as)
 		}
 		to, fo.Force = as, verdict == replace
 	}
 	return s.putOne(ctx, local, to, fo)
 }
 
-// wouldMove prints what -n has to say of one file; source is the one of both that lies here or on the server.
+// wouldMove prints what -n has to say of one file.
 func (s *Shell) wouldMove(v verdict, local, remotePath, target string) error {
 	deed := transfer.Create
 	if v == replace {
 		deed = transfer.Overwrite
-	}
-	if target == local {
-		target = remotePath
 	}
 	return s.emit(map[string]any{"event": "planned", "action": deed.String(), "path": remotePath, "local": local},
 		fmt.Sprintf("%-7s  %s\n", deed, term.Escape(target)))
