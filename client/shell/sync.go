@@ -5,6 +5,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -89,4 +90,21 @@ func (s *Shell) syncDown(names []string) (transfer.Root, error) {
 		local, chosen = ".", true
 	}
 	return transfer.Root{Local: local, Remote: from, Chosen: chosen}, nil
+}
+
+// syncSide tells where the name lies that is being typed last; Nowhere: it is up or down.
+func syncSide(words []Word) Side {
+	var before []string
+	for _, w := range words[:len(words)-1] {
+		if !strings.HasPrefix(w.Text, "-") {
+			before = append(before, w.Text)
+		}
+	}
+	if len(before) == 0 {
+		return Nowhere
+	}
+	if (before[0] == "down") == (len(before) == 1) {
+		return There
+	}
+	return Here
 }
