@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -116,7 +117,10 @@ func torture(t *testing.T, seed uint64) {
 		m.last(ctx)
 		m.settle()
 		begin := time.Now()
-		if err := history.Check(m.ops, time.Minute); err != nil {
+		switch err := history.Check(m.ops, 15*time.Second); {
+		case errors.Is(err, history.ErrUndecided):
+			t.Log(err) // no verdict: a slow machine makes histories in which everything overlaps
+		case err != nil:
 			t.Error(err)
 		}
 		m.report(time.Since(begin))
@@ -138,7 +142,7 @@ func (m *torment) now() int64 { return int64(time.Since(m.begin)) }
 func (m *torment) harm(ended <-chan bool) {
 	rnd := rand.New(rand.NewPCG(m.seed, 1<<32))
 	for {
-		for range 5 + rnd.IntN(60) { // operations
+		for range 30 + rnd.IntN(70) { // operations
 			select {
 			case <-m.done:
 			case <-ended:
@@ -212,24 +216,26 @@ func (m *torment) settle() {
 }
 
 // concede allows for what the server is known to do less well than it promises when it was restarted before it could
-// answer: a put is carried out again although it was done before and somebody else has replaced it since, and a mv whose
-// source is gone counts as done if any file is at its target. FERRY_STRICT=1 concedes nothing.
+// answer: a put is carried out again, after each restart, although it was done before and somebody else has replaced it
+// since, and a mv whose source is gone counts as done if any file is at its target. FERRY_STRICT=1 concedes nothing.
 func (m *torment) concede() {
 	if os.Getenv("FERRY_STRICT") != "" {
 		return
 	}
 	for i := range m.ops {
 		o := &m.ops[i]
-		if !o.Forgot || o.Outcome != history.Done {
-			continue
-		}
-		switch o.Kind {
-		case history.Mv:
+		switch {
+		case !o.Forgot:
+		case o.Kind == history.Mv && o.Outcome == history.Done:
 			o.Outcome = history.Maybe
-		case history.Put:
+		case o.Kind == history.Put: // also when the last time it was refused
 			again := *o
 			again.Outcome = history.Maybe
-			m.ops = append(m.ops, again)
+			for _, kill := range m.kills {
+				if again.Begin <= kill && kill <= again.End {
+					m.ops = append(m.ops, again)
+				}
+			}
 		}
 	}
 }

@@ -6,6 +6,7 @@ package history
 import (
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -73,8 +74,10 @@ func (o *Op) String() string {
 	return s
 }
 
-// Check returns nil if the history can be explained, and else an error that shows where that ends. It gives up, with
-// an error, when it could not decide within the time. A put that was perhaps done twice is given as two operations, the
+// ErrUndecided means that neither an order was found in the time nor that there is none.
+var ErrUndecided = errors.New("could not decide in time")
+
+// Check returns nil if the history can be explained, and else an error that shows where that ends, or ErrUndecided. A put that was perhaps done twice is given as two operations, the
 // second one a Maybe.
 func Check(ops []Op, within time.Duration) error {
 	late := time.Now().Add(within)
@@ -152,7 +155,7 @@ func (g *group) check(late time.Time) error {
 	case ok:
 		return nil
 	case !decided:
-		return fmt.Errorf("could not decide about %q in time", g.names)
+		return fmt.Errorf("%q: %w", g.names, ErrUndecided)
 	}
 	return g.explain()
 }
