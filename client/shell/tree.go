@@ -156,11 +156,14 @@ func (s *Shell) tree(ctx context.Context, c *Call, label string, roots []transfe
 	if err != nil {
 		return j.named(err)
 	}
+	if o.DryRun {
+		if err := j.preview(plan); err != nil {
+			return err
+		}
+		return j.guard(plan)
+	}
 	if err := j.guard(plan); err != nil {
 		return err
-	}
-	if o.DryRun {
-		return j.preview(plan)
 	}
 	if err := j.confirm(plan); err != nil {
 		return err
