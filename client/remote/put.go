@@ -140,6 +140,7 @@ type putRun struct {
 	opened  bool
 	writer  string              // this run, told from others of the same job
 	commit  *wire.CommitRequest // sent and perhaps carried out, but not answered
+	doubted string              // an upload whose commit was sent, and the server knows nothing of it any more
 	counted block.Bitmap        // blocks that were told to Moved or Reused
 	across  int64               // their bytes
 	result  Result
@@ -161,6 +162,8 @@ func (u *putRun) attempt(ctx context.Context) error {
 			return nil
 		} else if IsLost(err) {
 			return err
+		} else if wire.CodeOf(err) == wire.NotFound {
+			u.doubted = u.commit.Upload
 		}
 		u.commit = nil
 	}
@@ -174,6 +177,10 @@ func (u *putRun) attempt(ctx context.Context) error {
 		return &wire.ProtocolError{Msg: "put was answered without an upload"}
 	}
 	u.opened = true
+	if u.doubted != "" && u.doubted != open.Upload && open.Base != nil && *open.Base == "" {
+		// What was staged is gone, so it was published, and the name is free: somebody has removed it since, or dropped the upload.
+		return &wire.Error{Code: wire.Uncertain, Message: "the connection was lost and the server restarted: it cannot be known whether this was stored before"}
+	}
 	if u.expect == nil && open.Base != nil {
 		u.expect = open.Base // from now on it is this version that we mean to replace
 	}

@@ -58,8 +58,8 @@ func (r *run) putOp(ctx context.Context, t *Task) *remote.Op {
 			count(r.opts.Reused, res.Reused)
 			r.moved(t, res, 0)
 		case ctx.Err() != nil:
-		case wire.CodeOf(err) == "", wire.CodeOf(err) == wire.Exists: // this connection is not for it, or it must be looked at
-			r.later(t)
+		case wire.CodeOf(err) == "", wire.CodeOf(err) == wire.Exists, wire.CodeOf(err) == wire.Uncertain:
+			r.later(t) // this connection is not for it, or it must be looked at
 		default:
 			r.failed(t, err)
 		}
