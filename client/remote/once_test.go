@@ -232,7 +232,7 @@ func TestCommitAnswerLost(t *testing.T) {
 		{name: "remembered", content: data},
 		{name: "remembered, replaced", other: true, content: other},
 		{name: "restarted", restart: true, content: data},
-		{name: "restarted, replaced", restart: true, other: true, code: wire.Conflict, content: other},
+		{name: "restarted, replaced", restart: true, other: true, code: wire.Uncertain, content: other},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t)
