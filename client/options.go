@@ -22,6 +22,7 @@ import (
 	"ferry/client/term"
 	"ferry/client/transfer"
 	"ferry/shared/partial"
+	"ferry/shared/procs"
 )
 
 // options is the command line.
@@ -161,6 +162,7 @@ func (o *options) start(ctx context.Context, cmd *cobra.Command, args []string) 
 		Remote: remote.Options{Address: target.Address, Plain: target.Plain, User: target.User, Known: remote.KnownHosts{Path: known},
 			Fingerprint: o.fingerprint, TrustFirst: o.trustFirst, ReconnectFor: o.reconnectFor, Program: "ferry " + version()},
 		Password: p.find,
+		Settled:  procs.Limit, // not before: making a secret of a password keeps every processor busy
 	}
 	var sh *shell.Shell
 	switch {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -55,8 +56,8 @@ func TestHistory(t *testing.T) {
 
 const (
 	tortureClients = 16
-	tortureOps     = 40 // of each client
-	tortureMtime   = 1e18
+	tortureOps     = 40   // of each client
+	tortureMtime   = 1e18 // and the number of the content: a file is told from another one by it, too
 )
 
 // torment is one run.
@@ -116,7 +117,10 @@ func torture(t *testing.T, seed uint64) {
 		m.last(ctx)
 		m.settle()
 		begin := time.Now()
-		if err := history.Check(m.ops, time.Minute); err != nil {
+		switch err := history.Check(m.ops, 15*time.Second); {
+		case errors.Is(err, history.ErrUndecided):
+			t.Log(err) // no verdict: a slow machine makes histories in which everything overlaps
+		case err != nil:
 			t.Error(err)
 		}
 		m.report(time.Since(begin))
@@ -138,7 +142,7 @@ func (m *torment) now() int64 { return int64(time.Since(m.begin)) }
 func (m *torment) harm(ended <-chan bool) {
 	rnd := rand.New(rand.NewPCG(m.seed, 1<<32))
 	for {
-		for range 5 + rnd.IntN(60) { // operations
+		for range 30 + rnd.IntN(70) { // operations
 			select {
 			case <-m.done:
 			case <-ended:
@@ -199,7 +203,6 @@ func (m *torment) last(ctx context.Context) {
 
 // settle gives the operations their end of which the client has not heard: the next moment at which the server was dead.
 func (m *torment) settle() {
-	defer m.concede()
 	for _, i := range m.open {
 		o := &m.ops[i]
 		for _, kill := range m.kills {
@@ -207,29 +210,6 @@ func (m *torment) settle() {
 				o.End = kill
 				break
 			}
-		}
-	}
-}
-
-// concede allows for what the server is known to do less well than it promises when it was restarted before it could
-// answer: a put is carried out again although it was done before and somebody else has replaced it since, and a mv whose
-// source is gone counts as done if any file is at its target. FERRY_STRICT=1 concedes nothing.
-func (m *torment) concede() {
-	if os.Getenv("FERRY_STRICT") != "" {
-		return
-	}
-	for i := range m.ops {
-		o := &m.ops[i]
-		if !o.Forgot || o.Outcome != history.Done {
-			continue
-		}
-		switch o.Kind {
-		case history.Mv:
-			o.Outcome = history.Maybe
-		case history.Put:
-			again := *o
-			again.Outcome = history.Maybe
-			m.ops = append(m.ops, again)
 		}
 	}
 }
@@ -343,7 +323,7 @@ func (p *player) content(name string, length int) ([]byte, remote.PutOptions, hi
 
 func (p *player) put(ctx context.Context, name string) {
 	b, o, op := p.content(name, p.length())
-	src := remote.Source{ReaderAt: bytes.NewReader(b), Length: int64(len(b)), Mtime: tortureMtime, Check: func() error { return nil }}
+	src := remote.Source{ReaderAt: bytes.NewReader(b), Length: int64(len(b)), Mtime: tortureMtime + int64(op.Content), Check: func() error { return nil }}
 	p.change(ctx, op, func() error {
 		res, err := p.client.Put(ctx, name, src, o)
 		p.learn(name, res, op.Content, err)
@@ -360,7 +340,7 @@ func (p *player) flood(ctx context.Context) {
 		name := names[p.rnd.IntN(len(names))]
 		b, o, op := p.content(name, 100+1000*p.rnd.IntN(4))
 		op.Begin = begin
-		ops <- remote.PutOp(name, b, tortureMtime, 0, o, func(res remote.Result, err error) {
+		ops <- remote.PutOp(name, b, tortureMtime+int64(op.Content), 0, o, func(res remote.Result, err error) {
 			p.learn(name, res, op.Content, err)
 			p.note(ctx, op, boot, err)
 		})

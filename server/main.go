@@ -6,8 +6,10 @@ import (
 	"os"
 
 	"ferry/server/daemon"
+	"ferry/shared/procs"
 )
 
 func main() {
+	procs.Limit()
 	os.Exit(daemon.Run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

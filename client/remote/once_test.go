@@ -68,7 +68,7 @@ func changes(t *testing.T) []change {
 			}
 		}
 	}
-	other := []byte("somebody else's")
+	other, version := []byte("somebody else's"), ""
 	return []change{
 		{name: "mkdir", do: func(ctx context.Context, c *remote.Client) error { return c.Mkdir(ctx, "/d", false) },
 			prepare: prepare(func(*rig) {}), spoil: remove("d"), check: there("d"), spoiled: wire.Uncertain},
@@ -76,8 +76,17 @@ func changes(t *testing.T) []change {
 			prepare: prepare(write("f", small)), spoil: write("f", other), check: gone("f"), spoiled: wire.Uncertain},
 		{name: "rmdir", do: func(ctx context.Context, c *remote.Client) error { return c.Rmdir(ctx, "/d") },
 			prepare: prepare(mkdir("d")), spoil: mkdir("d"), check: gone("d"), spoiled: wire.Uncertain},
-		{name: "mv", do: func(ctx context.Context, c *remote.Client) error { return c.Rename(ctx, "/f", "/g", "", true) },
-			prepare: prepare(write("f", small)), spoil: write("f", other), check: is("g", small), spoiled: wire.Uncertain},
+		{name: "mv", do: func(ctx context.Context, c *remote.Client) error { return c.Rename(ctx, "/f", "/g", version, true) },
+			prepare: func(r *rig, c *remote.Client) {
+				write("f", small)(r)
+				e, err := c.Stat(t.Context(), "/f")
+				if err != nil {
+					t.Error(err)
+				}
+				version = e.Version
+			}, spoil: write("f", other), check: is("g", small), spoiled: wire.Uncertain},
+		{name: "mv of what is not known", do: func(ctx context.Context, c *remote.Client) error { return c.Rename(ctx, "/f", "/g", "", true) },
+			prepare: prepare(write("f", small)), check: is("g", small), restarted: wire.Uncertain},
 		{name: "put", do: func(ctx context.Context, c *remote.Client) error {
 			_, err := c.Put(ctx, "/f", source(small), remote.PutOptions{})
 			return err
@@ -223,7 +232,7 @@ func TestCommitAnswerLost(t *testing.T) {
 		{name: "remembered", content: data},
 		{name: "remembered, replaced", other: true, content: other},
 		{name: "restarted", restart: true, content: data},
-		{name: "restarted, replaced", restart: true, other: true, code: wire.Conflict, content: other},
+		{name: "restarted, replaced", restart: true, other: true, code: wire.Uncertain, content: other},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t)

@@ -140,6 +140,7 @@ type putRun struct {
 	opened  bool
 	writer  string              // this run, told from others of the same job
 	commit  *wire.CommitRequest // sent and perhaps carried out, but not answered
+	doubted string              // an upload whose commit was sent, and the server knows nothing of it any more
 	counted block.Bitmap        // blocks that were told to Moved or Reused
 	across  int64               // their bytes
 	result  Result
@@ -161,6 +162,8 @@ func (u *putRun) attempt(ctx context.Context) error {
 			return nil
 		} else if IsLost(err) {
 			return err
+		} else if wire.CodeOf(err) == wire.NotFound {
+			u.doubted = u.commit.Upload
 		}
 		u.commit = nil
 	}
@@ -174,6 +177,9 @@ func (u *putRun) attempt(ctx context.Context) error {
 		return &wire.ProtocolError{Msg: "put was answered without an upload"}
 	}
 	u.opened = true
+	if u.doubted != "" && u.doubted != open.Upload {
+		return u.settle(ctx, open.Upload)
+	}
 	if u.expect == nil && open.Base != nil {
 		u.expect = open.Base // from now on it is this version that we mean to replace
 	}
@@ -193,6 +199,28 @@ func (u *putRun) attempt(ctx context.Context) error {
 		return err
 	}
 	u.finish(a)
+	return nil
+}
+
+// settle ends an upload whose commit was not answered, and of which nothing is staged any more: it was published, and perhaps
+// replaced, moved or removed since, or it was dropped. What is at the name now tells, if it is the same; again is what was
+// opened to look.
+func (u *putRun) settle(ctx context.Context, again string) error {
+	if err := u.client.Drop(ctx, again); err != nil {
+		return err
+	}
+	e, err := u.client.Stat(ctx, u.path)
+	same := false
+	if err == nil && e.Kind == "file" && e.Length == u.src.Length {
+		same, err = u.client.Same(ctx, u.path, e, u.src)
+	}
+	switch code := wire.CodeOf(err); {
+	case err != nil && code != wire.NotFound && code != wire.Changed:
+		return err
+	case !same:
+		return &wire.Error{Code: wire.Uncertain, Message: "the connection was lost and the server restarted: it cannot be known whether this was stored before"}
+	}
+	u.result.Entry = e
 	return nil
 }
 

@@ -39,7 +39,12 @@ func (s *Shell) Complete(line string, pos int) (candidates []string, replace int
 	}
 	side := c.Args
 	var names []string
+	if c.Name == "sync" {
+		side = syncSide(words[1:])
+	}
 	switch {
+	case c.Name == "sync" && side == Nowhere:
+		names = []string{"up", "down"}
 	case side == Commands:
 		for _, c := range s.commands {
 			names = append(names, c.Name)

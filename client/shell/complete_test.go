@@ -33,6 +33,11 @@ func TestComplete(t *testing.T) {
 		{"put d", []string{"dir/"}},
 		{"put se", []string{`semi\;colon `}},
 		{"help stat", []string{"stat "}},
+		{"sync u", []string{"up "}},
+		{"sync -n up d", []string{"dir/"}},
+		{"sync up dir d", nil}, // on the server, and there is none
+		{"sync down d", nil},
+		{"sync down x d", []string{"dir/"}},
 		// What Tab inserts must never be a key, a command or something that cannot be seen.
 		{"put pv", nil}, {"put esc", nil}, {"put c1", nil}, {"put bad", nil}, {"put \u202e", nil},
 		{"put ", []string{`a\ b `, "dir/", `it\'s `, "plain ", `semi\;colon `, "日本語 "}},

@@ -19,10 +19,11 @@ func getCommand() Command {
 		Usage:    "get [-rpfn] [-P N] [-o NAME] [-O DIR] FILE... | get FILE NAME | get FILE -",
 		Short:    "fetch files and directories from the server; a broken transfer goes on where it was",
 		Examples: []string{"get image.png", "get *.pdf -O papers", "get -r site", "get -r --include '*.jpg' photos -O pictures", "get notes.txt -"},
-		More: `A different file that is there already stays in a script (exit code 6), unless -f is given; a person is asked.
-The second of two names is where the first one goes, unless it is a file on the server: in scripts -o NAME leaves no doubt.
-get -r DIR makes DIR here; get -r DIR/ fetches what is in it. Files whose length and time are equal are left alone. The name -
-as the target is stdout.
+		More: `A different file that is there already stays in a script (exit code 6), unless -f is given; a
+person is asked. The second of two names is where the first one goes, unless it is a file on
+the server: in scripts -o NAME leaves no doubt. get -r DIR makes DIR here; get -r DIR/ fetches
+what is in it. In a directory, files whose length and time are equal are left alone. The name
+- as the target is stdout.
 ` + patternHelp,
 		Login: true, Min: 1, Max: -1, Args: There, Wire: []string{wire.CmdGet, wire.CmdVerify, wire.CmdStat, wire.CmdLs},
 		Flags: transferFlags, Run: runGet}

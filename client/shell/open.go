@@ -129,6 +129,9 @@ func (s *Shell) Login(ctx context.Context, user string) error {
 		}
 		return err
 	}
+	if s.Settled != nil {
+		s.Settled()
+	}
 	s.client, s.Mover.Client = c, c
 	s.Remote.Address, s.Remote.Plain, s.Remote.User = o.Address, o.Plain, user
 	s.dir, s.before = "/", "/"

@@ -24,11 +24,11 @@ func transferFlags(f *pflag.FlagSet) {
 	f.SortFlags = false
 	f.BoolP("recursive", "r", false, "whole directories too")
 	f.BoolP("force", "f", false, "replace what is there, without a question")
-	f.StringP("name", "o", "", "under this name (one file or directory)")
-	f.StringP("dir", "O", "", "into this directory")
+	f.StringP("name", "o", "", "under this `NAME` (one file or directory)")
+	f.StringP("dir", "O", "", "into directory `DIR`")
 	f.Bool("no-clobber", false, "leave alone what is there")
 	f.Bool("keep-both", false, "a different file that is there stays, the new one becomes \"NAME (2)\"")
-	f.String("if-unchanged", "", "only if the file on the server is still this version (see stat)")
+	f.String("if-unchanged", "", "only if the file on the server is still this `VERSION` (see stat)")
 	treeFlags(f)
 	f.BoolP("continue", "c", false, "always so: unfinished transfers go on by themselves")
 	f.BoolP("append", "a", false, "as -c")
@@ -49,10 +49,12 @@ func putCommand() Command {
 		Usage:    "put [-rpfnL] [-P N] [-o NAME] [-O DIR] FILE... | put FILE NAME | put - -o NAME",
 		Short:    "send files and directories to the server; a broken transfer goes on where it was",
 		Examples: []string{"put report.pdf", "put *.jpg -O photos", "put report.pdf -o final.pdf", "put -r site", "put -r --exclude '*.tmp' site/ -O www"},
-		More: `A file that is there already is replaced in a script; a person is asked first. Content that is the same is never sent.
-The second of two names is where the first one goes, unless it is a file here: in scripts -o NAME leaves no doubt.
-put -r DIR makes DIR on the server; put -r DIR/ puts what is in it. Files whose length and time are equal are left alone.
-The name - is what comes in on stdin. Over 1 MiB that waits in a temporary file until its end is known, and cannot be gone on with.
+		More: `A file that is there already is replaced in a script; a person is asked first. Content that is
+the same is never sent. The second of two names is where the first one goes, unless it is a
+file here: in scripts -o NAME leaves no doubt. put -r DIR makes DIR on the server; put -r DIR/
+puts what is in it. In a directory, files whose length and time are equal are left alone.
+The name - is what comes in on stdin. More than 1 MiB of it waits in a temporary file until
+its end is known, and cannot be gone on with.
 ` + patternHelp,
 		Login: true, Min: 1, Max: -1, Args: Here, Wire: []string{wire.CmdPut, wire.CmdData, wire.CmdCheck, wire.CmdCommit, wire.CmdStat, wire.CmdMkdir},
 		Flags: func(f *pflag.FlagSet) {
@@ -162,21 +164,18 @@ func (s *Shell) putPlain(ctx context.Context, local, to string, o transfer.TreeO
 			return err
 		}
 		if o.DryRun {
-			return s.wouldMove(verdict, local, as, local)
+			return s.wouldMove(verdict, local, as, as)
 		}
 		to, fo.Force = as, verdict == replace
 	}
 	return s.putOne(ctx, local, to, fo)
 }
 
-// wouldMove prints what -n has to say of one file; source is the one of both that lies here or on the server.
+// wouldMove prints what -n has to say of one file.
 func (s *Shell) wouldMove(v verdict, local, remotePath, target string) error {
 	deed := transfer.Create
 	if v == replace {
 		deed = transfer.Overwrite
-	}
-	if target == local {
-		target = remotePath
 	}
 	return s.emit(map[string]any{"event": "planned", "action": deed.String(), "path": remotePath, "local": local},
 		fmt.Sprintf("%-7s  %s\n", deed, term.Escape(target)))

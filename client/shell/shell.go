@@ -35,6 +35,7 @@ type Config struct {
 	// Password finds the password of a user for an address, without a person if it can.
 	Password func(ctx context.Context, address, user string) (string, error)
 	NoSync   bool
+	Settled  func()    // called after each login; may be nil
 	Parallel int       // connections of a transfer, 0: as many as seem right
 	Limit    int64     // bytes a second, 0: none
 	Stdin    io.Reader // what the name - stands for; nil if it is not free for that

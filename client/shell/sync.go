@@ -5,6 +5,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -16,17 +17,18 @@ func syncCommand() Command {
 	return Command{Name: "sync", Aliases: []string{"mirror"}, Group: "transfer", Usage: "sync up LOCAL [REMOTE] | sync down REMOTE [LOCAL]",
 		Short:    "make one directory have what another has",
 		Examples: []string{"sync up site", "sync up site /www --delete -n", "sync down photos --exclude '*.raw'"},
-		More: `What differs is replaced. Without a second name the target has the name of the source, in the directory where you are.
---delete removes what the source does not have, but nothing that --exclude or --include leaves out, and only after everything else
-went well; a person is asked first, unless -f is given. With more than --max-delete to remove, nothing is done at all.
--f also replaces a file by a directory and the other way round.
+		More: `What differs in length or time is replaced. Without a second name the target has the name of the
+source, in the directory where you are. --delete removes what the source does not have, but
+nothing that --exclude or --include leaves out, and only after everything else went well; a
+person is asked first, unless -f is given. With more than --max-delete to remove, nothing is
+done at all.
 ` + patternHelp,
 		Login: true, Min: 2, Max: 3, Args: Here, Wire: []string{wire.CmdLs, wire.CmdPut, wire.CmdGet, wire.CmdVerify, wire.CmdMkdir, wire.CmdRm, wire.CmdRmdir},
 		Flags: func(f *pflag.FlagSet) {
 			f.SortFlags = false
 			f.BoolP("force", "f", false, "no questions; a file may replace a directory and the other way round")
 			f.Bool("delete", false, "remove what the source does not have")
-			f.Int("max-delete", 0, "do nothing if more than so many would be removed")
+			f.Int("max-delete", 0, "do nothing if more than `N` would be removed")
 			f.Bool("checksum", false, "compare content, not length and time")
 			treeFlags(f)
 		}, Run: runSync}
@@ -88,4 +90,21 @@ func (s *Shell) syncDown(names []string) (transfer.Root, error) {
 		local, chosen = ".", true
 	}
 	return transfer.Root{Local: local, Remote: from, Chosen: chosen}, nil
+}
+
+// syncSide tells where the name lies that is being typed last; Nowhere: it is up or down.
+func syncSide(words []Word) Side {
+	var before []string
+	for _, w := range words[:len(words)-1] {
+		if !strings.HasPrefix(w.Text, "-") {
+			before = append(before, w.Text)
+		}
+	}
+	if len(before) == 0 {
+		return Nowhere
+	}
+	if (before[0] == "down") == (len(before) == 1) {
+		return There
+	}
+	return Here
 }

@@ -22,14 +22,15 @@ func treeFlags(f *pflag.FlagSet) {
 	f.BoolP("preserve", "p", false, "keep permission bits too")
 	f.BoolP("dry-run", "n", false, "print what would be done, and do nothing")
 	f.BoolP("follow", "L", false, "follow symbolic links of the source, which are left out otherwise")
-	f.IntP("parallel", "P", 0, "over so many connections, 1 to 16")
-	f.StringArray("include", nil, "only names that fit a pattern; may be given several times")
-	f.StringArray("exclude", nil, "no names that fit a pattern, nor what is in such a directory")
-	f.String("limit", "", "at most so fast, as 500K or 2MiB/s")
+	f.IntP("parallel", "P", 0, "over `N` connections, 1 to 16")
+	f.StringArray("include", nil, "only names that fit `PATTERN`; may be given several times")
+	f.StringArray("exclude", nil, "no names that fit `PATTERN`, nor what is in such a directory")
+	f.String("limit", "", "at most `RATE` bytes a second, as 500K or 2MiB/s")
 }
 
-const patternHelp = `Patterns: without a slash they fit the last part of a name, with one the whole name below the directory that is moved; * and ?
-stay between two slashes, ** crosses them, a slash at the end means directories only.`
+const patternHelp = `Patterns: without a slash they fit the last part of a name, with one the whole name below
+the directory that is moved; * and ? stay between two slashes, ** crosses them, a slash at the
+end means directories only.`
 
 // treeOptions reads what treeFlags allow.
 func (s *Shell) treeOptions(c *Call) (o transfer.TreeOptions, err error) {
@@ -155,11 +156,14 @@ func (s *Shell) tree(ctx context.Context, c *Call, label string, roots []transfe
 	if err != nil {
 		return j.named(err)
 	}
+	if o.DryRun {
+		if err := j.preview(plan); err != nil {
+			return err
+		}
+		return j.guard(plan)
+	}
 	if err := j.guard(plan); err != nil {
 		return err
-	}
-	if o.DryRun {
-		return j.preview(plan)
 	}
 	if err := j.confirm(plan); err != nil {
 		return err
@@ -216,7 +220,7 @@ func (j *job) confirm(plan *transfer.Plan) error {
 		fmt.Fprintf(j.s.Err, "  and %d more\n", n-shown)
 	}
 	for {
-		answer, err := j.s.In.Read(fmt.Sprintf("Delete %d of %s? [yes/no] ", n, where))
+		answer, err := j.s.In.Read(fmt.Sprintf("Delete these %d names %s? [yes/no] ", n, where))
 		if err != nil {
 			return errInterrupted
 		}

@@ -2,14 +2,116 @@ package transfer
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"io"
 	"os"
+	"path"
+	"slices"
+	"strings"
 
 	"ferry/client/remote"
 	"ferry/shared/block"
 	"ferry/shared/wire"
 )
+
+// resolve compares content where only that can tell, and decides about what differs.
+func (p *planner) resolve(ctx context.Context) error {
+	if err := p.compare(ctx); err != nil {
+		return err
+	}
+	for i := range p.doubt {
+		d := &p.doubt[i]
+		f := named{d.task.name, d.task.file}
+		timely := d.there.Mtime == f.Mtime && (!p.opts.Mode || modeKept(f.Mode, d.there.Mode))
+		switch {
+		case d.equal && timely:
+			p.tell(Unchanged, d.task.root, f.name, f.File, nil)
+		case d.equal && !p.opts.Up:
+			p.add(d.names, SetTime, f, true)
+		case d.equal && p.opts.Existing == Skip, d.equal && p.opts.Existing == KeepBoth:
+			p.tell(Unchanged, d.task.root, f.name, f.File, nil)
+		case d.equal:
+			p.add(d.names, Overwrite, f, true) // the server sets the time
+		default:
+			if err := p.settle(d); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// settle decides about a target that is there and different.
+func (p *planner) settle(d *doubt) error {
+	t := d.task
+	t.same = false
+	what := p.opts.Existing
+	if what == Ask {
+		var err error
+		name := t.Remote()
+		if !p.opts.Up {
+			name = t.Local()
+		}
+		if what, err = p.opts.Ask(name, d.there); err != nil {
+			return err
+		}
+	}
+	switch what {
+	case Replace:
+		if p.opts.Up && p.opts.Existing == Ask {
+			t.file.Version = d.there.Version // what was shown, and nothing else, is replaced
+		}
+		p.Tasks = append(p.Tasks, *t)
+	case Skip:
+		p.tell(Skipped, t.root, t.name, t.file, nil)
+	case KeepBoth:
+		done := false // by an earlier run
+		t.Deed = Create
+		t.as, _ = FreeName(t.name, func(name string) (bool, error) {
+			there := d.names.target[name]
+			done = there.Kind == Regular && there.Length == t.file.Length && there.Mtime == t.file.Mtime
+			return !done && d.names.taken(name, p.opts.Up), nil
+		})
+		if done {
+			p.tell(Unchanged, t.root, t.name, t.file, nil)
+			return nil
+		}
+		d.names.target[t.as] = File{Kind: Regular, seen: true}
+		p.Tasks = append(p.Tasks, *t)
+	default:
+		p.tell(Failed, t.root, t.name, t.file, ErrDiffers)
+	}
+	return nil
+}
+
+// taken tells whether a name is in use at the target or will be.
+func (n *names) taken(name string, up bool) bool {
+	if _, ok := n.target[name]; ok {
+		return true
+	}
+	if !up && n.root.Names != nil { // only those names were looked at
+		if _, err := os.Lstat(join(n.root.Local, name)); err == nil {
+			return true
+		}
+	}
+	_, ok := slices.BinarySearchFunc(n.source, name, func(f named, name string) int { return compareNames(f.name, name) })
+	return ok
+}
+
+// FreeName returns "a (2).txt" for "a.txt", or the first number that is not taken.
+func FreeName(name string, taken func(string) (bool, error)) (string, error) {
+	ext := path.Ext(name)
+	if path.Base(name) == ext {
+		ext = ""
+	}
+	stem := strings.TrimSuffix(name, ext)
+	for n := 2; ; n++ {
+		try := fmt.Sprintf("%s (%d)%s", stem, n, ext)
+		if there, err := taken(try); err != nil || !there {
+			return try, err
+		}
+	}
+}
 
 // compare finds out which of the doubtful files have equal content on both sides.
 func (p *planner) compare(ctx context.Context) error {
@@ -88,43 +190,4 @@ func (p *planner) same(ctx context.Context, d *doubt) (bool, error) {
 		return false, err
 	}
 	return equal && err == nil, nil
-}
-
-// pipe runs requests through a pipeline. feed is called in a goroutine of its own; it hands them over one by one until that
-// returns false. feed and the answers are over when pipe returns.
-func pipe(ctx context.Context, c *remote.Client, feed func(send func(*remote.Op) bool)) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	ops, ended := make(chan *remote.Op), make(chan struct{})
-	go func() {
-		defer close(ended)
-		defer close(ops)
-		feed(func(op *remote.Op) bool {
-			select {
-			case ops <- op:
-				return true
-			case <-ctx.Done():
-				return false
-			}
-		})
-	}()
-	err := c.Pipeline(ctx, ops)
-	cancel()
-	<-ended
-	return err
-}
-
-// stops tells whether an error makes going on with further files pointless.
-func stops(err error) bool {
-	switch wire.CodeOf(err) {
-	case wire.NoSpace, wire.Quota, wire.AuthFailed, wire.LoginRequired, wire.ShuttingDown:
-		return true
-	case "":
-	default:
-		return false
-	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, remote.ErrAuth) || full(err) || remote.IsLost(err) {
-		return true
-	}
-	return errors.As(err, new(*remote.UnreachableError)) || errors.As(err, new(*remote.TrustError))
 }

@@ -3,7 +3,6 @@ package transfer
 import (
 	"context"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -216,7 +215,7 @@ func (r *run) single(ctx context.Context, c *remote.Client, t *Task) {
 	var err error
 	begin := time.Now()
 	if r.opts.Up {
-		o.Parents, o.Expect, o.noFollow = true, r.expect(t), r.noFollow(t)
+		o.Parents, o.Expect, o.noFollow = t.root.Names == nil, r.expect(t), r.noFollow(t)
 		res, err = m.Put(ctx, t.Local(), t.Remote(), o)
 	} else {
 		res, err = r.fetch(ctx, &m, t, o)
@@ -282,164 +281,6 @@ func (r *run) expect(t *Task) *string {
 	return nil
 }
 
-func count(f func(int64), n int64) {
-	if f != nil && n > 0 {
-		f(n)
-	}
-}
-
-// sendSmall sends small files one behind the other without waiting for each.
-func (r *run) sendSmall(ctx context.Context, c *remote.Client) error {
-	return pipe(ctx, c, func(send func(*remote.Op) bool) {
-		for t := range r.small {
-			if op := r.putOp(ctx, t); op != nil && !send(op) {
-				r.later(t)
-				return
-			}
-		}
-	})
-}
-
-// putOp reads a small file, just before it is sent.
-func (r *run) putOp(ctx context.Context, t *Task) *remote.Op {
-	f, src, err := openSource(t.Local(), r.opts.Mode, r.noFollow(t))
-	if err != nil {
-		r.failed(t, err)
-		return nil
-	}
-	defer f.Close()
-	if src.Length > block.Size { // it has grown
-		r.later(t)
-		return nil
-	}
-	data, err := readAll(src)
-	if err != nil {
-		r.failed(t, err)
-		return nil
-	}
-	r.grow(t, src.Length)
-	o := remote.PutOptions{Expect: r.expect(t), Force: r.opts.Force, Parents: true, NoSync: r.opts.NoSync}
-	return remote.PutOp(t.Remote(), data, src.Mtime, src.Mode, o, func(res remote.Result, err error) {
-		switch {
-		case err == nil:
-			count(r.opts.Moved, res.Moved)
-			count(r.opts.Reused, res.Reused)
-			r.moved(t, res, 0)
-		case ctx.Err() != nil:
-		case wire.CodeOf(err) == "", wire.CodeOf(err) == wire.Exists: // this connection is not for it, or it must be looked at
-			r.later(t)
-		default:
-			r.failed(t, err)
-		}
-	})
-}
-
-// readAll returns the bytes of a small source, all of one moment.
-func readAll(src remote.Source) ([]byte, error) {
-	data := make([]byte, src.Length)
-	if n, err := src.ReadAt(data, 0); n < len(data) {
-		if errors.Is(err, io.EOF) {
-			err = remote.ErrSourceChanged
-		}
-		return nil, err
-	}
-	return data, src.Check()
-}
-
-// fetchSmall fetches small files one behind the other without waiting for each.
-func (r *run) fetchSmall(ctx context.Context, c *remote.Client) error {
-	g := newGatherer(r)
-	defer g.end()
-	return pipe(ctx, c, func(send func(*remote.Op) bool) {
-		for t := range r.small {
-			if err := r.nest.place(t); err != nil {
-				r.failed(t, err)
-				continue
-			}
-			op := remote.GetOp(t.Remote(), t.file.entry(t.name), func(data []byte, err error) {
-				switch {
-				case err == nil:
-					g.add(t, data)
-				case ctx.Err() != nil:
-				case wire.CodeOf(err) == wire.Changed, wire.CodeOf(err) == "":
-					r.later(t)
-				default:
-					r.failed(t, err)
-				}
-			})
-			if !send(op) {
-				r.later(t)
-				return
-			}
-		}
-	})
-}
-
-// gatherer puts small files that arrive into groups, and publishes one while the next is arriving.
-type gatherer struct {
-	r       *run
-	group   *partial.Group
-	tasks   []*Task
-	most    int            // files in a group
-	publish sync.WaitGroup // at most one
-}
-
-// Limits of a group of small files.
-const (
-	groupFiles = 256
-	groupBytes = 4 << 20
-)
-
-func newGatherer(r *run) *gatherer {
-	return &gatherer{r: r, group: partial.NewGroup(r.m.Ops), most: max(groupFiles/r.workers, 32)}
-}
-
-func (g *gatherer) add(t *Task, data []byte) {
-	mode := fs.FileMode(0)
-	if g.r.opts.Mode {
-		mode = fs.FileMode(t.file.Mode)
-	}
-	err := g.group.Add(t.Local(), data, time.Unix(0, t.file.Mtime), mode, t.Deed == Overwrite || g.r.opts.Force)
-	if err != nil {
-		g.r.failed(t, err)
-		return
-	}
-	g.tasks = append(g.tasks, t)
-	if g.group.Len() >= g.most || g.group.Bytes() >= groupBytes {
-		g.flush()
-	}
-}
-
-// flush publishes what was gathered, once what was gathered before is published.
-func (g *gatherer) flush() {
-	g.publish.Wait()
-	group, tasks := g.group, g.tasks
-	g.group, g.tasks = partial.NewGroup(g.r.m.Ops), nil
-	g.publish.Go(func() {
-		for i, err := range group.Commit() {
-			g.r.published(tasks[i], err)
-		}
-	})
-}
-
-// end publishes the rest, also when the job was stopped: it was fetched already.
-func (g *gatherer) end() {
-	g.flush()
-	g.publish.Wait()
-}
-
-func (r *run) published(t *Task, err error) {
-	if errors.Is(err, fs.ErrExist) {
-		err = ErrDiffers // it came while we fetched
-	}
-	if err != nil {
-		r.failed(t, err)
-		return
-	}
-	count(r.opts.Moved, t.Length())
-	r.moved(t, remote.Result{Entry: t.file.entry(t.Remote()), Moved: t.Length()}, 0)
-}
-
 // others does what moves no bytes: empty directories, and times of files that were right.
 func (r *run) others(ctx context.Context) error {
 	var dirs []*Task
@@ -496,52 +337,41 @@ func (r *run) pipe(ctx context.Context, tasks []*Task, op func(*Task) *remote.Op
 	return err
 }
 
-// remove takes names away from the target. With silent only what stops the job is told: the file that was to take the place
-// of what is still there will say so.
-func (r *run) remove(ctx context.Context, tasks []Task, silent bool) error {
-	gone := func(t *Task, err error) {
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			err = nil
-		case t.Deed == RemoveDir && r.filtered() && (wire.CodeOf(err) == wire.NotEmpty || errors.Is(err, syscall.ENOTEMPTY)):
-			return // something is in it that is left alone
-		}
-		switch {
-		case err == nil && !silent:
-			r.tell(Event{Outcome: Deleted, Local: t.Local(), Remote: t.Remote(), Length: t.Length()})
-		case err != nil && ctx.Err() == nil && (!silent || stops(err)):
-			r.failed(t, err)
-		}
-	}
-	if !r.opts.Up {
-		for i := range tasks {
-			gone(&tasks[i], removeLocal(&tasks[i]))
-			if ctx.Err() != nil {
-				break
+// pipe runs requests through a pipeline. feed is called in a goroutine of its own; it hands them over one by one until that
+// returns false. feed and the answers are over when pipe returns.
+func pipe(ctx context.Context, c *remote.Client, feed func(send func(*remote.Op) bool)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ops, ended := make(chan *remote.Op), make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer close(ops)
+		feed(func(op *remote.Op) bool {
+			select {
+			case ops <- op:
+				return true
+			case <-ctx.Done():
+				return false
 			}
-		}
-		return ctx.Err()
-	}
-	list := make([]*Task, len(tasks))
-	for i := range tasks {
-		list[i] = &tasks[i]
-	}
-	return r.pipe(ctx, list, func(t *Task) *remote.Op {
-		if t.Deed == RemoveDir {
-			return remote.RmdirOp(t.Remote(), func(err error) { gone(t, err) })
-		}
-		return remote.RemoveOp(t.Remote(), func(err error) { gone(t, err) })
-	})
+		})
+	}()
+	err := c.Pipeline(ctx, ops)
+	cancel()
+	<-ended
+	return err
 }
 
-func (r *run) filtered() bool { return r.opts.Filter.include != nil || r.opts.Filter.exclude != nil }
-
-// removeLocal removes a file or an empty directory, but never through a symbolic link.
-func removeLocal(t *Task) error {
-	root, err := os.OpenRoot(t.root.Local)
-	if err != nil {
-		return err
+// stops tells whether an error makes going on with further files pointless.
+func stops(err error) bool {
+	switch wire.CodeOf(err) {
+	case wire.NoSpace, wire.Quota, wire.AuthFailed, wire.LoginRequired, wire.ShuttingDown:
+		return true
+	case "":
+	default:
+		return false
 	}
-	defer root.Close()
-	return root.Remove(t.name)
+	if errors.Is(err, context.Canceled) || errors.Is(err, remote.ErrAuth) || full(err) || remote.IsLost(err) {
+		return true
+	}
+	return errors.As(err, new(*remote.UnreachableError)) || errors.As(err, new(*remote.TrustError))
 }

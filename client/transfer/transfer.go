@@ -127,6 +127,14 @@ func (m *Mover) Put(ctx context.Context, local, remotePath string, o Options) (r
 		po.Job = j.ID
 	}
 	res, err := m.Client.Put(ctx, remotePath, src, po)
+	if wire.CodeOf(err) == wire.Uncertain && po.Expect == nil {
+		// The server broke down under it. Where nothing is, the file can be put without taking anything from anybody.
+		if _, serr := m.Client.Stat(ctx, remotePath); wire.CodeOf(serr) == wire.NotFound {
+			nothing := ""
+			po.Expect = &nothing
+			res, err = m.Client.Put(ctx, remotePath, src, po)
+		}
+	}
 	if po.Job != "" && (err == nil || res.Moved+res.Reused == 0 && wire.CodeOf(err) != "") { // done, or refused at the door
 		m.Jobs.End(po.Job)
 	}

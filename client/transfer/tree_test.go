@@ -130,6 +130,7 @@ func (r *rig) site() string { return filepath.Join(r.Home("alice"), "site") }
 // TestTenThousand: 10 000 files of 4 KiB go as one tree. Each was on the disk before it got its name, and the second time
 // nothing is asked for but the list.
 func TestTenThousand(t *testing.T) {
+	t.Parallel()
 	var syncs servertest.Syncs
 	r := newRig(t, servertest.WithSyncs(&syncs))
 	const n = 10_000
@@ -180,6 +181,7 @@ func TestTenThousand(t *testing.T) {
 
 // TestTreeCut cuts the connections of a tree job here and there: it goes on by itself and ends with everything whole.
 func TestTreeCut(t *testing.T) {
+	t.Parallel()
 	for _, parallel := range []int{1, 3} {
 		for _, up := range []bool{true, false} {
 			t.Run(fmt.Sprintf("up %v over %d", up, parallel), func(t *testing.T) {
@@ -220,6 +222,7 @@ func TestTreeCut(t *testing.T) {
 
 // TestStopped: whenever a job is interrupted, no file is half there, and the same job goes on with the rest.
 func TestStopped(t *testing.T) {
+	t.Parallel()
 	for _, up := range []bool{true, false} {
 		t.Run(fmt.Sprintf("up %v", up), func(t *testing.T) {
 			r := newRig(t)

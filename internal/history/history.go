@@ -6,8 +6,10 @@ package history
 import (
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -72,8 +74,10 @@ func (o *Op) String() string {
 	return s
 }
 
-// Check returns nil if the history can be explained, and else an error that shows where that ends. It gives up, with
-// an error, when it could not decide within the time. A put that was perhaps done twice is given as two operations, the
+// ErrUndecided means that neither an order was found in the time nor that there is none.
+var ErrUndecided = errors.New("could not decide in time")
+
+// Check returns nil if the history can be explained, and else an error that shows where that ends, or ErrUndecided. A put that was perhaps done twice is given as two operations, the
 // second one a Maybe.
 func Check(ops []Op, within time.Duration) error {
 	late := time.Now().Add(within)
@@ -91,15 +95,16 @@ const maxTried = 2 << 20
 // group is names that moves link, and what was done to them.
 type group struct {
 	names []string // in the order of a state
-	ops   []Op
-	at    []int // the place of each operation's name in a state
-	to    []int // and that of To
+	ops   []Op     // in the order in which they are tried
+	at    []int    // the place of each operation's name in a state
+	to    []int    // and that of To
 
 	puts  map[int][]int // the operations that put a content
 	needs map[int][]int // those that must find it
 	idle  []bool        // puts that may as well never have been done
 
 	quick   bool // look in the likely places only
+	most    int  // nodes to try
 	late    time.Time
 	tried   map[string]bool // nodes that led nowhere
 	longest []int           // the longest order found
@@ -132,29 +137,55 @@ func split(ops []Op) []*group {
 	return groups
 }
 
-// check looks in the likely places first, and then everywhere.
+// check looks in the likely places first, several times with other guesses, since a bad one costs more than all good ones,
+// and then everywhere.
 func (g *group) check(late time.Time) error {
-	g.index()
-	for _, g.quick = range []bool{true, false} {
-		g.tried, g.late = map[string]bool{}, late
-		if g.quick {
-			g.late = time.Now().Add(time.Until(late) / 4)
-		}
-		n := &node{done: make([]uint64, (len(g.ops)+63)/64), state: make([]int, len(g.names)), newest: math.MinInt64}
-		switch ok, decided := g.search(n); {
-		case ok:
+	slices.SortStableFunc(g.ops, func(a, b Op) int { return cmp.Compare(a.End, b.End) })
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for soon := time.Now().Add(time.Until(late) / 2); time.Now().Before(soon); g.guess(rnd) {
+		ok, decided := g.look(true, 20_000, soon)
+		if ok {
 			return nil
-		case !decided && !g.quick:
-			return fmt.Errorf("could not decide about %q in time", g.names)
 		}
+		if decided {
+			break
+		}
+	}
+	switch ok, decided := g.look(false, maxTried, late); {
+	case ok:
+		return nil
+	case !decided:
+		return fmt.Errorf("%q: %w", g.names, ErrUndecided)
 	}
 	return g.explain()
 }
 
+// guess orders the operations by a moment within the time of each, at which it may have been done.
+func (g *group) guess(rnd *rand.Rand) {
+	type guess struct {
+		at int64
+		op Op
+	}
+	var all []guess
+	for _, o := range g.ops {
+		all = append(all, guess{o.Begin + rnd.Int64N(max(0, o.End-o.Begin)+1), o})
+	}
+	slices.SortStableFunc(all, func(a, b guess) int { return cmp.Compare(a.at, b.at) })
+	for i := range all {
+		g.ops[i] = all[i].op
+	}
+}
+
+// look searches from the beginning, for so long and trying so many nodes at most.
+func (g *group) look(quick bool, most int, late time.Time) (ok, decided bool) {
+	g.index()
+	g.quick, g.most, g.late, g.tried, g.longest = quick, most, late, map[string]bool{}, nil
+	return g.search(&node{done: make([]uint64, (len(g.ops)+63)/64), state: make([]int, len(g.names)), newest: math.MinInt64})
+}
+
 // index notes what the search asks for again and again.
 func (g *group) index() {
-	slices.SortStableFunc(g.ops, func(a, b Op) int { return cmp.Compare(a.End, b.End) }) // what ends first is tried first
-	g.puts, g.needs = map[int][]int{}, map[int][]int{}
+	g.puts, g.needs, g.idle, g.at, g.to = map[int][]int{}, map[int][]int{}, nil, nil, nil
 	certain := map[int]bool{} // contents that were put for sure
 	for i := range g.ops {
 		o := &g.ops[i]
@@ -222,7 +253,7 @@ func (g *group) search(n *node) (ok, decided bool) {
 		return false, true
 	}
 	g.tried[key] = true
-	if time.Now().After(g.late) || len(g.tried) > maxTried {
+	if time.Now().After(g.late) || len(g.tried) > g.most {
 		return false, false
 	}
 	for i := range g.ops {

@@ -31,6 +31,7 @@ func codes() []struct {
 		{storage.ErrSuperseded, wire.Superseded, "a newer upload of this file took over"},
 		{storage.ErrNoSpace, wire.NoSpace, "no space left on the server"},
 		{storage.ErrLost, wire.VerifyFailed, "the server could not write the data to its disk"},
+		{storage.ErrUncertain, wire.Uncertain, "the connection was lost and the server restarted: it cannot be known whether this was stored before"},
 		{storage.ErrUnsupported, wire.Unsupported, "not supported by this server's storage"},
 		{fs.ErrNotExist, wire.NotFound, "no such file or directory"},
 		{fs.ErrExist, wire.Exists, "exists already"},

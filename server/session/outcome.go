@@ -92,13 +92,18 @@ func (c *conn) once(id wire.Ident, done func() bool, do func() (wire.Answerer, e
 }
 
 func (c *conn) judge(id wire.Ident, done func() bool, do func() (wire.Answerer, error)) (wire.Answerer, error) {
-	if id.Boot == "" || id.Boot == c.srv.boot && c.home.outcomes.reliable() {
+	if !c.forgotten(id) {
 		return do()
 	}
 	if done == nil || !done() {
 		return nil, refusal(wire.Uncertain, "the connection was lost and the server restarted: it cannot be known whether this was done before")
 	}
 	return &wire.EmptyAnswer{Answer: wire.Answer{Again: true}}, nil
+}
+
+// forgotten tells whether a request may have been carried out before, and the memory of that is gone.
+func (c *conn) forgotten(id wire.Ident) bool {
+	return id.Boot != "" && (id.Boot != c.srv.boot || !c.home.outcomes.reliable())
 }
 
 func validID(id string) bool {

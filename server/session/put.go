@@ -74,6 +74,10 @@ func specOf(q *wire.PutRequest, expect *string) storage.Spec {
 
 // putSmall stages a whole file and leaves the rest to the batch.
 func (c *conn) putSmall(q *wire.PutRequest, body []byte) error {
+	if q.Boot != "" && !validID(q.Boot) {
+		c.batch.wait()
+		return refusal(wire.BadRequest, "put: field boot must be 32 hexadecimal digits")
+	}
 	out, fresh := c.home.outcomes.begin(q.ID)
 	if !fresh {
 		c.batch.wait() // it may be in there
@@ -97,7 +101,7 @@ func (c *conn) stageSmall(q *wire.PutRequest, body []byte, noReplace bool) (stor
 		expect = nil
 	}
 	spec := specOf(q, expect)
-	spec.Ephemeral, spec.Again = true, q.Boot != ""
+	spec.Ephemeral, spec.Again = true, c.forgotten(q.Ident)
 	spec.NoReplace, spec.KeepSame = noReplace, c.allow(account.Read) == nil
 	up, err := c.home.store.Upload(c.lasting(), spec)
 	if err != nil {
@@ -112,7 +116,7 @@ func (c *conn) stageSmall(q *wire.PutRequest, body []byte, noReplace bool) (stor
 	return up, nil
 }
 
-// refresh gives a file whose content is right the time and mode of its source.
+// refresh gives a file whose content is right the time and mode of its source, and makes it durable, whoever wrote it.
 func (c *conn) refresh(path wire.Name, old storage.Entry, mtime time.Time, mode uint32) (wire.Entry, error) {
 	var m storage.Meta
 	if !old.ModTime.Equal(mtime) {
@@ -120,9 +124,6 @@ func (c *conn) refresh(path wire.Name, old storage.Entry, mtime time.Time, mode 
 	}
 	if p := fs.FileMode(mode & 0o777); mode != 0 && p != old.Mode.Perm() {
 		m.Mode = &p
-	}
-	if m == (storage.Meta{}) {
-		return entryOf(old), nil
 	}
 	if err := c.home.store.SetMeta(c.lasting(), string(path), m); err != nil && !errors.Is(err, storage.ErrUnsupported) {
 		return wire.Entry{}, err

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -239,12 +240,12 @@ func TestUploadOfSession(t *testing.T) {
 
 // TestOneBlockTwice: while one connection writes a block another one must not touch it.
 func TestOneBlockTwice(t *testing.T) {
-	at, on := make(chan struct{}), make(chan struct{})
+	var armed atomic.Bool
+	arrived, on := make(chan struct{}), make(chan struct{})
 	s := servertest.New(t, servertest.WithWrites(func() {
-		select {
-		case at <- struct{}{}:
+		if armed.Swap(false) {
+			close(arrived)
 			<-on
-		default:
 		}
 	}))
 	s.AddUser("alice", "correct horse")
@@ -258,8 +259,7 @@ func TestOneBlockTwice(t *testing.T) {
 	tagger, body := block.NewTagger(*open.Key), make([]byte, block.Size)
 	text, _ := tagger.Tag(0, body).MarshalText()
 	data := append(frame(request("data", fmt.Sprintf(`"upload":"%s","epoch":%d,"offset":0,"tag":"%s","size":%d`, open.Upload, open.Epoch, text, len(body)))), body...)
-	arrived := make(chan struct{})
-	go func() { <-at; close(arrived) }()
+	armed.Store(true)
 	j.raw(data)
 	<-arrived // the first one is at its write
 	tag := tagger.Tag(0, body)

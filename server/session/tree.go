@@ -151,9 +151,9 @@ func serveMv(c *conn, r *request) error {
 	if err := wire.DecodeRequest(r.header, &q); err != nil {
 		return err
 	}
-	done := func() bool {
-		_, err := c.home.store.Stat(c.lasting(), string(q.To))
-		return err == nil && c.missing(q.Path)
+	done := func() bool { // whoever else could have moved or removed it
+		e, err := c.home.store.Stat(c.lasting(), string(q.To))
+		return err == nil && c.home.store.Moved(q.Version, e) && c.missing(q.Path)
 	}
 	return c.once(q.Ident, done, func() (wire.Answerer, error) {
 		if q.Replace {

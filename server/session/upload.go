@@ -268,9 +268,7 @@ func (u *upload) unmark(n int64) {
 func (u *upload) differ(ctx context.Context) error {
 	u.differs = true
 	for _, r := range u.fromOld {
-		if err := u.handle.Keep(ctx, u.old, r.Off, r.Len()); errors.Is(err, storage.ErrChanged) {
-			return errOldChanged
-		} else if err != nil {
+		if err := u.keep(ctx, r, nil); err != nil {
 			return err
 		}
 	}
@@ -281,6 +279,15 @@ func (u *upload) differ(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// keep takes a range over from the old version, which holds b there if that is not nil.
+func (u *upload) keep(ctx context.Context, r block.Range, b []byte) error {
+	err := u.handle.Keep(ctx, u.old, r.Off, r.Len(), b)
+	if errors.Is(err, storage.ErrChanged) {
+		return errOldChanged
+	}
+	return err
 }
 
 // errOldChanged makes an upload useless whose blocks came from a file that was written to meanwhile. The client opens it
@@ -336,9 +343,9 @@ func (u *upload) check(c *conn, n int64, tag block.Tag) (bool, error) {
 		return false, err
 	}
 	defer u.give(n)
-	staged := u.staged.Has(r)
+	staged, keep := u.staged.Has(r), u.differs
 	u.mu.Unlock()
-	where, err := u.look(c, n, r, tag, staged)
+	where, err := u.look(c, n, r, tag, staged, keep)
 	u.mu.Lock()
 	switch where {
 	case nowhere:
@@ -346,6 +353,9 @@ func (u *upload) check(c *conn, n int64, tag block.Tag) (bool, error) {
 		return false, err
 	case inOld:
 		u.fromOld.Add(r)
+	}
+	if err != nil {
+		return false, err
 	}
 	u.mark(n)
 	u.reused += size
@@ -361,8 +371,8 @@ const (
 	inOld
 )
 
-// look looks for a block with the tag in the staging, then in the old version.
-func (u *upload) look(c *conn, n int64, r block.Range, tag block.Tag, staged bool) (place, error) {
+// look looks for a block with the tag in the staging, then in the old version, from where it is taken over at once if keep.
+func (u *upload) look(c *conn, n int64, r block.Range, tag block.Tag, staged, keep bool) (place, error) {
 	if staged {
 		have, err := u.handle.Tag(c.lasting(), n)
 		if err != nil {
@@ -380,6 +390,9 @@ func (u *upload) look(c *conn, n int64, r block.Range, tag block.Tag, staged boo
 	b := (*lent)[:r.Len()]
 	if got, _ := u.old.ReadAt(b, r.Off); got < len(b) || u.tagger.Tag(n, b) != tag {
 		return nowhere, nil // an unreadable old version is merely of no use
+	}
+	if keep {
+		return inStaging, u.keep(c.lasting(), r, b)
 	}
 	return inOld, nil
 }

@@ -29,6 +29,7 @@ var (
 	ErrSuperseded  = errors.New("superseded by a newer writer") // Put, Keep, Commit on a handle whose upload was reopened
 	ErrNoSpace     = errors.New("no space left")                // the medium is full, or has no room for the declared length
 	ErrLost        = errors.New("staged data lost")             // a sync failed: the upload was discarded, start again
+	ErrUncertain   = errors.New("cannot be known")              // Commit of an upload that may have been published before
 	ErrUnsupported = errors.New("not supported by this storage")
 )
 
@@ -95,7 +96,7 @@ type Spec struct {
 	// What an Ephemeral upload's Commit is to do about a file that is there, which nobody has looked at before.
 	NoReplace bool // refuse to replace it: fs.ErrPermission
 	KeepSame  bool // leave it where it is if its content is the same, after Expect was looked at
-	Again     bool // the upload may have been published before: with KeepSame, Expect is looked at only if the content differs
+	Again     bool // it may have been published before: unless it is the same, or Expect shows that it was not, ErrUncertain
 }
 
 // Storage is one account's tree. All methods are safe for concurrent use. What Mkdir, Remove, Rename, SetMeta and Commit
@@ -116,6 +117,8 @@ type Storage interface {
 	// Rename moves a file or directory in one step. With replace a file at the target is replaced, without it is
 	// fs.ErrExist; a directory at the target is always fs.ErrExist, a directory into itself ErrBadPath.
 	Rename(ctx context.Context, from, to string, replace bool) error
+	// Moved tells whether e is, perhaps under another name, the file that had this version before Rename.
+	Moved(version string, e Entry) bool
 	// SetMeta changes a file's or directory's mode or time; may be ErrUnsupported. With a zero Meta it only makes sure that
 	// what the name shows is durable, which is unknown of what was committed without sync, or by a Commit that failed.
 	SetMeta(ctx context.Context, name string, m Meta) error
@@ -155,8 +158,9 @@ type Upload interface {
 	Put(ctx context.Context, off int64, b []byte) error
 	// Tag returns the tag of block n of the staged data, under the upload's key.
 	Tag(ctx context.Context, n int64) (block.Tag, error)
-	// Keep takes over length bytes at off from old, by reflink or copy_file_range where the medium can.
-	Keep(ctx context.Context, old Reader, off, length int64) error
+	// Keep takes over length bytes at off from old: shared with it where the medium can, else copied. have, if it is not
+	// nil, is what old holds there: then nothing has to be read.
+	Keep(ctx context.Context, old Reader, off, length int64, have []byte) error
 	// Close ends the handle; the staging is kept (unless Ephemeral).
 	Close() error
 	// Discard ends the handle and removes the staging.

@@ -165,8 +165,9 @@ Then the answer is success without doing anything, or what stands here:
 
 	mkdir       a directory of that name is there
 	rm, rmdir   the name is gone
-	mv          the source is gone and something is at the target
-	put         with a body: the same content is there, and "same" is true; otherwise it is carried out
+	mv          the source is gone and the file of that version is at the target
+	put         with a body: the same content is there, and "same" is true. If expect names a version and that one is there, the
+	            put was never carried out, and is now
 	commit      not_found, as for any upload that is not open: opened again with put, it shows what is there
 	drop        the upload is gone; otherwise it is carried out, since an upload's id never comes back
 

@@ -211,6 +211,9 @@ func (h *Home) place(m *member, dests map[string]*dest, sync bool) error {
 			return err
 		}
 	}
+	if e := spec.Expect; spec.Again && (e == nil || *e == "" || !there || entryOf(spec.Path, &st).Version != *e) {
+		return storage.ErrUncertain // only a version that is still there shows that it was never replaced
+	}
 	var flags uint
 	switch e := spec.Expect; {
 	case e == nil:

@@ -36,14 +36,24 @@ func entryOf(name string, st *unix.Stat_t) storage.Entry {
 }
 
 // version marks the content of a file: it changes with the inode, the length and both times, and the change time cannot be
-// set back.
+// set back. Its first half leaves the change time out, so that it stays when the file is moved.
 func version(st *unix.Stat_t) string {
 	b := make([]byte, 0, 56)
-	for _, v := range []int64{int64(st.Dev), int64(st.Ino), st.Size, st.Mtim.Sec, st.Mtim.Nsec, st.Ctim.Sec, st.Ctim.Nsec} {
+	for _, v := range []int64{int64(st.Dev), int64(st.Ino), st.Size, st.Mtim.Sec, st.Mtim.Nsec} {
 		b = binary.LittleEndian.AppendUint64(b, uint64(v))
 	}
-	sum := sha256.Sum256(b)
-	return fmt.Sprintf("%x", sum[:16])
+	file := sha256.Sum256(b)
+	for _, v := range []int64{st.Ctim.Sec, st.Ctim.Nsec} {
+		b = binary.LittleEndian.AppendUint64(b, uint64(v))
+	}
+	all := sha256.Sum256(b)
+	return fmt.Sprintf("%x%x", file[:8], all[:8])
+}
+
+// Moved tells by the halves of their versions that do not change with a rename.
+func (h *Home) Moved(version string, e storage.Entry) bool {
+	const half = 16
+	return len(version) == 2*half && len(e.Version) == 2*half && version[:half] == e.Version[:half]
 }
 
 // Stat describes a name.

@@ -160,9 +160,9 @@ func (u *upload) Tag(ctx context.Context, n int64) (block.Tag, error) {
 	return block.NewTagger(u.spec.Key).Tag(n, buf[:size]), nil
 }
 
-// Keep copies length bytes at off from old: shared, copied by the kernel, or by hand. It returns ErrChanged when old was
+// Keep copies length bytes at off from old: shared, from have, by the kernel, or by hand. It returns ErrChanged when old was
 // altered meanwhile; what was copied is then worth nothing.
-func (u *upload) Keep(ctx context.Context, old storage.Reader, off, length int64) error {
+func (u *upload) Keep(ctx context.Context, old storage.Reader, off, length int64, have []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -180,12 +180,18 @@ func (u *upload) Keep(ctx context.Context, old storage.Reader, off, length int64
 	}
 	done := int64(0)
 	if r, ok := old.(*reader); ok {
-		n, err := u.graft(r, off, length)
+		n, err := u.graft(r, off, length, have == nil)
 		u.wrote(off, n)
 		if err != nil {
 			return err
 		}
 		done = n
+	}
+	if done == 0 && have != nil {
+		if int64(len(have)) != length {
+			return errors.New("keep: not the bytes of the range")
+		}
+		return u.put(off, have)
 	}
 	buf := s.h.bufs.Get().(*[block.Size]byte)
 	defer s.h.bufs.Put(buf)
@@ -208,8 +214,9 @@ func (u *upload) Keep(ctx context.Context, old storage.Reader, off, length int64
 // cannot are the errors of a file system that does not have an operation, as opposed to refusing this one.
 var cannot = map[error]bool{unix.EOPNOTSUPP: true, unix.ENOTTY: true, unix.ENOSYS: true}
 
-// graft takes bytes over without moving them through this program and returns how many it could.
-func (u *upload) graft(r *reader, off, length int64) (int64, error) {
+// graft takes bytes over without moving them through this program and returns how many it could; move says whether the kernel
+// is to copy what it cannot share.
+func (u *upload) graft(r *reader, off, length int64, move bool) (int64, error) {
 	const align = 4096 // what file systems share is cut there, except at the end of both files
 	h := u.s.h
 	r.mu.RLock()
@@ -231,7 +238,7 @@ func (u *upload) graft(r *reader, off, length int64) (int64, error) {
 		h.noClone.CompareAndSwap(false, cannot[err])
 	}
 	done := int64(0)
-	for done < length && !h.noCopy.Load() {
+	for move && done < length && !h.noCopy.Load() {
 		from, to := off+done, off+done
 		n, err := h.ops.Copy(r.fd, &from, u.s.fd, &to, int(min(length-done, 1<<30)))
 		switch {

@@ -645,7 +645,7 @@ func fence(e *env) {
 	defer r.Close()
 	fresh := e.upload(spec)
 	e.is("put", old.Put(bg, 0, []byte("x")), storage.ErrSuperseded)
-	e.is("keep", old.Keep(bg, r, 0, 4), storage.ErrSuperseded)
+	e.is("keep", old.Keep(bg, r, 0, 4, nil), storage.ErrSuperseded)
 	_, err = e.commit(old)
 	e.is("commit", err, storage.ErrSuperseded)
 	e.is("discard", old.Discard(bg), storage.ErrSuperseded)
@@ -698,13 +698,13 @@ func keep(e *env) {
 	copy(want[block.Size:], "changed")
 	want = append(want, "and more"...)
 	u := e.upload(storage.Spec{Path: "/f", Length: int64(len(want))})
-	e.ok(u.Keep(bg, r, 0, block.Size))
-	e.ok(u.Keep(bg, r, 2*block.Size, block.Size+500))
-	e.ok(u.Keep(bg, r, 5, 0))
+	e.ok(u.Keep(bg, r, 0, block.Size, nil))
+	e.ok(u.Keep(bg, r, 2*block.Size, block.Size+500, nil))
+	e.ok(u.Keep(bg, r, 5, 0, nil))
 	e.ok(u.Put(bg, block.Size, want[block.Size:2*block.Size]))
 	e.ok(u.Put(bg, int64(len(data)), []byte("and more")))
 	for _, c := range [][2]int64{{-1, 2}, {0, -1}, {int64(len(data)), 1}, {0, int64(len(want))}, {1 << 62, 1}} {
-		if err := u.Keep(bg, r, c[0], c[1]); err == nil {
+		if err := u.Keep(bg, r, c[0], c[1], nil); err == nil {
 			e.Errorf("kept %v", c)
 		}
 	}
@@ -716,7 +716,7 @@ func keep(e *env) {
 		e.Errorf("the old version was altered: %v", err)
 	}
 	same := e.upload(storage.Spec{Path: "/whole", Length: int64(len(data))})
-	e.ok(same.Keep(bg, r, 0, int64(len(data))))
+	e.ok(same.Keep(bg, r, 0, int64(len(data)), nil))
 	_, err = e.commit(same)
 	e.ok(err)
 	e.holds("/whole", string(data))
@@ -785,7 +785,7 @@ func expect(e *env) {
 func same(e *env) {
 	none, stale := "", "of something else"
 	at := time.Unix(1e9, 0)
-	for _, c := range []struct {
+	cases := []struct {
 		what  string
 		there string // "" for nothing
 		spec  storage.Spec
@@ -801,8 +801,12 @@ func same(e *env) {
 		{"the same there where nothing must be", "new", storage.Spec{KeepSame: true, Expect: &none}, false, fs.ErrExist},
 		{"the same there where another must be", "new", storage.Spec{KeepSame: true, Expect: &stale}, false, storage.ErrConflict},
 		{"the same there, asked for again", "new", storage.Spec{KeepSame: true, Expect: &none, Again: true}, true, nil},
-		{"another there, asked for again", "old", storage.Spec{KeepSame: true, Expect: &none, Again: true}, false, fs.ErrExist},
-	} {
+		{"another there, asked for again", "old", storage.Spec{KeepSame: true, Again: true}, false, storage.ErrUncertain},
+		{"another where nothing was to be, asked for again", "old", storage.Spec{KeepSame: true, Expect: &none, Again: true}, false, storage.ErrUncertain},
+		{"another than expected, asked for again", "old", storage.Spec{KeepSame: true, Expect: &stale, Again: true}, false, storage.ErrUncertain},
+		{"nothing there, asked for again", "", storage.Spec{KeepSame: true, Again: true}, false, storage.ErrUncertain},
+	}
+	for _, c := range cases {
 		before := storage.Entry{}
 		if c.there != "" {
 			before = e.put("/f", c.there)
@@ -814,6 +818,11 @@ func same(e *env) {
 		e.is(c.what, res.Err, c.err)
 		if res.Same != c.same {
 			e.Errorf("%s: same is %v", c.what, res.Same)
+		}
+		if c.there == "" && c.err != nil {
+			e.missing("/f")
+			e.ok(u.Close())
+			continue
 		}
 		after, err := e.s.Stat(bg, "/f")
 		e.ok(err)
@@ -831,6 +840,25 @@ func same(e *env) {
 		}
 		e.ok(u.Close())
 		e.ok(e.s.Remove(bg, "/f"))
+	}
+	// The version that was to be replaced is still there: the upload was never published.
+	v := e.put("/f", "old").Version
+	u := e.upload(storage.Spec{Path: "/f", Length: 3, Ephemeral: true, KeepSame: true, Again: true, Expect: &v})
+	e.ok(u.Put(bg, 0, []byte("new")))
+	_, err := e.commit(u)
+	e.ok(err)
+	e.holds("/f", "new")
+	// A file that was moved is known by its version, another one is not.
+	before, err := e.s.Stat(bg, "/f")
+	e.ok(err)
+	e.ok(e.s.Rename(bg, "/f", "/g", false))
+	after, err := e.s.Stat(bg, "/g")
+	e.ok(err)
+	e.put("/h", "new")
+	other, err := e.s.Stat(bg, "/h")
+	e.ok(err)
+	if !e.s.Moved(before.Version, after) || e.s.Moved(before.Version, other) || e.s.Moved("", after) || before.Version == after.Version && before.Version == "" {
+		e.Errorf("moved: %q, %q, another: %q", before.Version, after.Version, other.Version)
 	}
 }
 
