@@ -57,6 +57,20 @@ func (a *Account) RightsBelow(path string) Rights {
 	return rights
 }
 
+// RightsWithin returns what the account may do at a path or somewhere below it.
+func (a *Account) RightsWithin(path string) Rights {
+	rights := a.RightsAt(path)
+	for _, r := range a.Rules {
+		if Within(r.Path, path) {
+			rights |= r.Rights
+		}
+	}
+	return rights
+}
+
+// RightsSomewhere returns what the account may do at all, if only at one path.
+func (a *Account) RightsSomewhere() Rights { return a.RightsWithin("/") | a.Rights&^All }
+
 // Within reports whether a path is top or lies below it, by components; both are absolute and clean.
 func Within(path, top string) bool {
 	rest, ok := strings.CutPrefix(path, strings.TrimSuffix(top, "/"))
