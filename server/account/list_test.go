@@ -10,7 +10,7 @@ import (
 const ruled = `# top
 [defaults]
 locked = "moving"
-quota = "1GiB"
+max_file_size = "1GiB"
 
 [users.alice] # boss
 keys = [
@@ -18,7 +18,7 @@ keys = [
   # the old one
   'KEY2 desk'
 ] # end of keys
-  quota   =  "2GiB"  # more
+  max_file_size   =  "2GiB"  # more
 
 # Where others drop.
 [[users.alice.rules]] # one
@@ -78,8 +78,8 @@ func TestEditLists(t *testing.T) {
 		{"delete the last line's key", delKey("alice", "desk"), "  'KEY2 desk'\n", ""},
 		{"delete the first", delKey("bob", "a"), `"KEY1 a", `, ""},
 		{"delete the last", delKey("bob", "b"), `, "KEY2 b"`, ""},
-		{"unlock what all are", off("alice", "locked"), "  quota   =  \"2GiB\"  # more\n", "  quota   =  \"2GiB\"  # more\nlocked = \"\"\n"},
-		{"no quota where all have one", off("alice", "quota"), `"2GiB"`, `"none"`},
+		{"unlock what all are", off("alice", "locked"), "  max_file_size   =  \"2GiB\"  # more\n", "  max_file_size   =  \"2GiB\"  # more\nlocked = \"\"\n"},
+		{"no max_file_size where all have one", off("alice", "max_file_size"), `"2GiB"`, `"none"`},
 		{"off and there is no default", off("alice", "keys"), "", ""},
 		{"off what is not there", off("bob", "expires"), "", ""},
 	} {
@@ -127,7 +127,7 @@ func TestEditListsRefused(t *testing.T) {
 		{"no rule", "[users.a]\n", set("a", "rules", "/x"), `rules: "/x" is not PATH=RIGHTS`},
 		{"bad rule", "[users.a]\n", set("a", "rules", "/x=list;x=read"), `rules: path "x" is not the shortest spelling of a path that begins with /, the home`},
 		{"rights with comments", "[users.a]\n[[users.a.rules]]\npath = '/x'\nrights = [ # none\n]\n", set("a", "rules", "/x=read"), "the rights have comments inside"},
-		{"rule elsewhere", "[[users.a.rules]]\npath = '/x'\nrights = []\n", set("a", "quota", "1GB"), "the account is not written as a [users.a] table"},
+		{"rule elsewhere", "[[users.a.rules]]\npath = '/x'\nrights = []\n", set("a", "max_file_size", "1GB"), "the account is not written as a [users.a] table"},
 	} {
 		path := write(t, tt.text)
 		err := Edit(path, tt.do)
@@ -145,14 +145,14 @@ func TestEditListsRefused(t *testing.T) {
 func TestFinish(t *testing.T) {
 	for _, text := range []string{handmadeValid(), ruledText(), "users.x.home = 'x'\n[users.alice]\n[users.bob]\n", "[users.bob]\n[users.alice]\n[[users.bob.rules]]\npath='/'\nrights=[]\n"} {
 		for _, do := range []verb{
-			set("alice", "home", "bob/x"), set("bob", "home", "alice"), set("alice", "quota", "5GiB"), add("zoe"), del("alice"), del("bob"),
+			set("alice", "home", "bob/x"), set("bob", "home", "alice"), set("alice", "max_file_size", "5GiB"), add("zoe"), del("alice"), del("bob"),
 			set("bob", "rules", "/a=read;/b=list"),
 			func(t *Text) error { return errors.Join(t.Set("alice", "home", "a"), t.Set("bob", "home", "a/b")) },
 			func(t *Text) error { return errors.Join(t.Delete("alice"), t.Set("bob", "home", "alice")) },
 			func(t *Text) error { return t.Add("new", Change{"home", "alice/in"}) },
 			func(t *Text) error { return t.Add("new", Change{"home", "n"}, Change{"rules", "/x=read"}) },
 			func(t *Text) error { t.splice(0, 0, "[users.sneaked-in]\n"); return nil },
-			func(t *Text) error { t.splice(len(t.text), len(t.text), "\nquota = '1B'\n"); return nil },
+			func(t *Text) error { t.splice(len(t.text), len(t.text), "\nmax_file_size = '1B'\n"); return nil },
 			func(t *Text) error { t.splice(0, 0, "[users.alice]\n"); return nil },
 			func(t *Text) error { t.splice(len(t.text), len(t.text), "\n[\n"); return nil },
 		} {

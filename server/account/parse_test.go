@@ -2,6 +2,7 @@ package account
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -37,9 +38,9 @@ func TestExample(t *testing.T) {
 	}
 	want := []string{
 		`alice true [ssh-ed25519 KEY alice@laptop] alice list,read,write,overwrite,delete [] {Quota:none QuotaFiles:none MaxFileSize:none RateUp:none RateDown:none MaxSessions:20} []  "" false`,
-		`reader false [] public list,read [/incoming=write] {Quota:50GiB QuotaFiles:none MaxFileSize:none RateUp:none RateDown:20MiB/s MaxSessions:100} []  "" false`,
-		`scanner false [] scanner list,read,write,overwrite,delete [] {Quota:10GiB QuotaFiles:100000 MaxFileSize:500MB RateUp:2MiB/s RateDown:none MaxSessions:20} [192.0.2.7/32 2001:db8:1::/48] 2099-01-01 "" true`,
-		`bob false [] bob list,read,write,overwrite,delete [] {Quota:50GiB QuotaFiles:none MaxFileSize:none RateUp:none RateDown:none MaxSessions:20} []  "on leave until May" false`,
+		`reader false [] public list,read [/incoming=write] {Quota:none QuotaFiles:none MaxFileSize:50GiB RateUp:none RateDown:none MaxSessions:100} []  "" false`,
+		`scanner false [] scanner list,read,write,overwrite,delete [] {Quota:none QuotaFiles:none MaxFileSize:500MB RateUp:none RateDown:none MaxSessions:20} [192.0.2.7/32 2001:db8:1::/48] 2099-01-01 "" true`,
+		`bob false [] bob list,read,write,overwrite,delete [] {Quota:none QuotaFiles:none MaxFileSize:50GiB RateUp:none RateDown:none MaxSessions:20} []  "on leave until May" false`,
 	}
 	alice, _ := s.Lookup("alice")
 	got[0] = strings.Replace(got[0], ssh.FingerprintSHA256(alice.Keys[0]), "KEY", 1)
@@ -47,7 +48,11 @@ func TestExample(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	for _, k := range Keys() {
-		if !bytes.Contains(text, []byte("\n"+k.Name+" = ")) && !bytes.Contains(text, []byte("."+k.Name+"]]\n")) {
+		begin := "\n"
+		if k.Pending {
+			begin = "\n#"
+		}
+		if !bytes.Contains(text, []byte(begin+k.Name+" = ")) && !bytes.Contains(text, []byte("."+k.Name+"]]\n")) {
 			t.Errorf("the example does not show the key %s", k.Name)
 		}
 	}
@@ -195,7 +200,7 @@ func TestParseErrors(t *testing.T) {
 		{"deep after an error", "x = }" + strings.Repeat("[", 3<<20), ""},
 		{"deep after a bad string", "x = \"\\q" + strings.Repeat("[", 3<<20) + "\"\n", ""},
 	} {
-		_, err := Parse("u", []byte(tt.text))
+		_, err := parse("u", []byte(tt.text), true)
 		e, ok := err.(*Error)
 		if !ok {
 			t.Errorf("%s: got %v, want an *Error", tt.name, err)
@@ -215,9 +220,44 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
+// A key that is not enforced is refused wherever it stands, and the server's own way of reading takes it at no time.
+func TestPending(t *testing.T) {
+	values := map[string]string{"quota": "'10GiB'", "quota_files": "5", "rate_up": "'1MiB/s'", "rate_down": "'1MiB/s'"}
+	for _, k := range Keys() {
+		if !k.Pending {
+			continue
+		}
+		for table, subject := range map[string]string{"[users.a]": "a", "[defaults]": "defaults"} {
+			text := []byte("# top\n" + table + "\n" + k.Name + " = " + values[k.Name] + "\n")
+			if _, err := parse("u", text, true); err != nil {
+				t.Errorf("%s: %v", text, err)
+			}
+			_, err := Parse("u", text)
+			if want := "u:3: " + subject + ": " + k.Name + " is not enforced by this version: remove it"; err == nil || err.Error() != want {
+				t.Errorf("%s: got %v, want %s", text, err, want)
+			}
+			path := write(t, string(text))
+			if _, err := Open(path); err == nil {
+				t.Errorf("%s: a server starts", text)
+			}
+			if err := Edit(path, func(x *Text) error { return x.Add("new") }); err == nil {
+				t.Errorf("%s: it was edited", text)
+			}
+			if _, list, err := Problems(path); err != nil || len(list) != 1 || list[0].Line != 3 {
+				t.Errorf("%s: %v, %v", text, list, err)
+			}
+		}
+		path := write(t, "[users.a]\n")
+		var refused *EditError
+		if err := Edit(path, func(x *Text) error { return x.Set("a", k.Name, strings.Trim(values[k.Name], "'")) }); !errors.As(err, &refused) {
+			t.Errorf("%s was set: %v", k.Name, err)
+		}
+	}
+}
+
 // All that is wrong is told, in the order of the file, once.
 func TestProblems(t *testing.T) {
-	path := write(t, "[users.a]\nhome = '/'\nquota = 1\nrules = [{path='/x'},\n  {path='y'}]\n[users.b]\nhome = 'c'\n[users.C]\n[users.c]\nlockd = 1\n[defaults]\nrate_up = ''\n[user.x]\n")
+	path := write(t, "[users.a]\nhome = '/'\nmax_file_size = 1\nrules = [{path='/x'},\n  {path='y'}]\n[users.b]\nhome = 'c'\n[users.C]\n[users.c]\nlockd = 1\n[defaults]\nmax_sessions = ''\n[user.x]\n")
 	_, list, err := Problems(path)
 	if err != nil {
 		t.Fatal(err)
@@ -231,12 +271,12 @@ func TestProblems(t *testing.T) {
 	}
 	want := []string{
 		`2: a: home: must be relative to the homes directory`,
-		`3: a: quota: must be a string such as "10GiB"`,
+		`3: a: max_file_size: must be a string such as "10GiB"`,
 		`4: a: rules: a rule needs rights`,
 		`8: bad account name "C"`,
 		`9: c: home "c" is also the home of b (line 7)`,
 		`10: c: unknown key "lockd"`,
-		`12: defaults: rate_up: "" does not end in /s`,
+		`12: defaults: max_sessions: must be a number without quotes, or "none"`,
 		`13: unknown key "user"`,
 	}
 	if !slices.Equal(got, want) {

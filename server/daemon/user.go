@@ -61,7 +61,6 @@ func newUserCommand(u *userAdmin) *cobra.Command {
 		show, list, key,
 		u.command("check", "Check the account file", u.check),
 		u.command("explain NAME [PATH]", "Say in words what an account may do", u.explain),
-		u.command("recount [NAME]", "Count again what accounts store", u.recount),
 		u.command("import FILE", "Add the accounts of an htpasswd, passwd or exported file", u.importFile),
 		u.command("export FILE", "Write all accounts, with their secrets, to a new file", u.export))
 	return c
@@ -159,9 +158,6 @@ func (u *userAdmin) file() string {
 	}
 	return filepath.Join(u.data, "users.toml")
 }
-
-// statePath returns where the server of a data directory keeps its counters.
-func statePath(data string) string { return filepath.Join(data, "state.json") }
 
 // complete offers the names of the accounts to the shell.
 func (u *userAdmin) complete(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"ferry/server/account"
-	"ferry/server/account/state"
 )
 
 func (u *userAdmin) add(c *cobra.Command, args []string) error {
@@ -307,26 +305,7 @@ func (u *userAdmin) del(c *cobra.Command, args []string) error {
 			return fmt.Errorf("the account is deleted, its home is not: %w", plain(err))
 		}
 	}
-	return u.forget(c, name)
-}
-
-// forget drops the counters of an account that is gone. A running server does so by itself.
-func (u *userAdmin) forget(c *cobra.Command, name string) error {
-	known, err := state.Load(statePath(u.data))
-	if _, counted := known[name]; u.data == "" || err != nil || !counted {
-		return nil
-	}
-	lock, held, err := tryLock(u.data)
-	if err != nil {
-		return plain(err)
-	}
-	defer lock.Close()
-	if !held {
-		return nil
-	}
-	f := state.Open(statePath(u.data), slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil)))
-	f.Keep(func(n string) bool { return n != name })
-	return plain(f.Close())
+	return nil
 }
 
 // purgeHome removes a home. No symbolic link leads it out of DIR/homes.

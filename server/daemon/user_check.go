@@ -1,9 +1,7 @@
 package daemon
 
 import (
-	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path"
 	"path/filepath"
@@ -13,8 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"ferry/server/account"
-	"ferry/server/account/state"
-	"ferry/server/storage/local"
 )
 
 func (u *userAdmin) check(c *cobra.Command, _ []string) error {
@@ -132,7 +128,6 @@ func (u *userAdmin) explain(c *cobra.Command, args []string) error {
 	if place != "" {
 		lines = append(lines, rightsThere(a, place))
 	}
-	lines = append(lines, u.history(a, u.counters(c)[a.Name])...)
 	if u.live.notes == nil {
 		lines = append(lines, "refused logins and bans are known to the running server only: see its log")
 	} else {
@@ -176,58 +171,4 @@ func rightsThere(a *account.Account, place string) string {
 		text += "; may not: " + strings.ReplaceAll(lacks.String(), ",", ", ")
 	}
 	return text + " (by " + by + ")"
-}
-
-// history says what a server counted.
-func (u *userAdmin) history(a *account.Account, e state.Entry) []string {
-	var lines []string
-	switch {
-	case !e.Counted || e.Home != a.Home:
-		lines = append(lines, "what "+a.Name+" stores has not been counted")
-	case a.Limits.Quota > 0:
-		lines = append(lines, fmt.Sprintf("%s stores %d bytes in %d files, %d%% of the quota", a.Name, e.Bytes, e.Files, percent(e.Bytes, int64(a.Limits.Quota))))
-	default:
-		lines = append(lines, fmt.Sprintf("%s stores %d bytes in %d files", a.Name, e.Bytes, e.Files))
-	}
-	if e.LastLogin.IsZero() {
-		return append(lines, "when "+a.Name+" logged in last is not known")
-	}
-	return append(lines, a.Name+" logged in last at "+e.LastLogin.Local().Format("2006-01-02 15:04:05 MST"))
-}
-
-// percent returns how much n is of all, rounded down.
-func percent(n, all int64) int64 { return int64(float64(n) / float64(all) * 100) }
-
-func (u *userAdmin) recount(c *cobra.Command, args []string) error {
-	if u.data == "" {
-		return usage(&advised{errors.New("the homes are in the data directory"), "give --data DIR"})
-	}
-	if len(args) > 0 {
-		if _, err := u.find(args[0]); err != nil {
-			return err
-		}
-	}
-	lock, held, err := tryLock(u.data)
-	if err != nil {
-		return plain(err)
-	}
-	defer lock.Close()
-	if !held {
-		return &advised{fmt.Errorf("a ferryd is running on %s", u.data), "stop it first; after a crash it counts again by itself"}
-	}
-	f := state.Open(statePath(u.data), slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil)))
-	homes := &uploadsAdmin{data: u.data, users: u.users}
-	err = homes.each(readOnly(), func(a *account.Account, h *local.Home) (bool, error) {
-		if len(args) > 0 && a.Name != args[0] {
-			return false, nil
-		}
-		q := f.Quota(a.Name, a.Home, state.TreeOf(h))
-		if err := q.Recount(c.Context()); err != nil {
-			return false, err
-		}
-		used, reserved, err := q.Used(c.Context())
-		fmt.Fprintf(c.OutOrStdout(), "%s: %d bytes in %d files, %d bytes reserved by unfinished uploads\n", a.Name, used.Bytes, used.Files, reserved.Bytes)
-		return false, err
-	})
-	return errors.Join(err, plain(f.Close()))
 }

@@ -7,12 +7,10 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"ferry/server/account"
-	"ferry/server/account/state"
 )
 
 // field is one thing that may be seen of an account.
@@ -22,23 +20,13 @@ type field struct {
 	column bool // whether a list shows it
 }
 
-// shown returns what may be seen of an account, in the order of the keys, and then what a server counted of it.
-func shown(a *account.Account, e state.Entry) []field {
+// shown returns what may be seen of an account, in the order of the keys.
+func shown(a *account.Account) []field {
 	list := []field{{"name", a.Name, true}}
 	for _, k := range account.Keys() {
 		list = append(list, field{k.Name, k.Show(a), k.Column})
 	}
-	used, files, login := any(nil), any(nil), any(nil)
-	if e.Counted {
-		used, files = account.Size(e.Bytes), e.Files
-		if e.Bytes == 0 {
-			used = 0
-		}
-	}
-	if !e.LastLogin.IsZero() {
-		login = e.LastLogin.Format(time.RFC3339)
-	}
-	return append(list, field{"used", used, true}, field{"used_files", files, false}, field{"last_login", login, true})
+	return list
 }
 
 // word writes a value for people.
@@ -63,24 +51,12 @@ func printJSON(w io.Writer, fields []field) error {
 	return json.NewEncoder(w).Encode(object)
 }
 
-// counters returns what the server of the data directory counted, if there is any.
-func (u *userAdmin) counters(c *cobra.Command) map[string]state.Entry {
-	if u.data == "" {
-		return nil
-	}
-	known, err := state.Load(statePath(u.data))
-	if err != nil {
-		fmt.Fprintln(c.ErrOrStderr(), "warning: the counters were not read: "+plain(err).Error())
-	}
-	return known
-}
-
 func (u *userAdmin) show(c *cobra.Command, args []string) error {
 	a, err := u.find(args[0])
 	if err != nil {
 		return err
 	}
-	fields := shown(a, u.counters(c)[a.Name])
+	fields := shown(a)
 	if u.json {
 		return printJSON(c.OutOrStdout(), fields)
 	}
@@ -97,14 +73,13 @@ func (u *userAdmin) list(c *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	known := u.counters(c)
 	out := bufio.NewWriter(c.OutOrStdout())
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	if !u.json {
-		fmt.Fprintln(table, row(shown(&account.Account{}, state.Entry{}), func(f field) string { return strings.ToUpper(strings.ReplaceAll(f.name, "_", " ")) }))
+		fmt.Fprintln(table, row(shown(&account.Account{}), func(f field) string { return strings.ToUpper(strings.ReplaceAll(f.name, "_", " ")) }))
 	}
 	for a := range s.Current().All() {
-		fields := shown(a, known[a.Name])
+		fields := shown(a)
 		if !u.json {
 			fmt.Fprintln(table, row(fields, func(f field) string { return word(f.value) }))
 		} else if err := printJSON(out, fields); err != nil {

@@ -77,12 +77,12 @@ func TestUser(t *testing.T) {
 	}
 	if got, want := must(t, "", "show", "alice", "--data", dir), "name: alice\nauth: password\nkeys: -\nhome: alice\nrights: list,read\nrules: -\nallow_from: -\n"+
 		"expires: -\nlocked: left\nmust_change_password: false\nquota: none\nquota_files: none\nmax_file_size: none\nrate_up: none\nrate_down: none\n"+
-		"max_sessions: none\nused: -\nused_files: -\nlast_login: -\n"; got != want {
+		"max_sessions: none\n"; got != want {
 		t.Errorf("show: got %q, want %q", got, want)
 	}
-	if got, want := must(t, "", "list", "--data", dir), "NAME   AUTH      HOME      RIGHTS                            EXPIRES  LOCKED  QUOTA  USED  LAST LOGIN\n"+
-		"alice  password  alice     list,read                         -        left    none   -     -\n"+
-		"bob    password  team/bob  list,read,write,overwrite,delete  -        -       none   -     -\n"; got != want {
+	if got, want := must(t, "", "list", "--data", dir), "NAME   AUTH      HOME      RIGHTS                            EXPIRES  LOCKED\n"+
+		"alice  password  alice     list,read                         -        left\n"+
+		"bob    password  team/bob  list,read,write,overwrite,delete  -        -\n"; got != want {
 		t.Errorf("list: got\n%swant\n%s", got, want)
 	}
 	for line := range strings.Lines(must(t, "", "list", "--json", "--users", filepath.Join(dir, "users.toml"))) {
@@ -207,7 +207,8 @@ func TestUserErrors(t *testing.T) {
 		{"add bob --data DIR --generate --rights fly", 2, `user add: bob: rights: "fly" is not one of list, read, write, overwrite, delete, exec, admin, *`, `in the file it looks like: rights = ["list", "read"]`},
 		{"add bob --data DIR --password-stdin", 1, "user add: bob: password is empty", ""},
 		{"add bob --data DIR --generate --home alice/b", 1, `user add: bob: bob: home "alice/b" lies inside the home of alice (line 2)`, "give each account a home of its own"},
-		{"add bob --data DIR --generate --quota 10", 2, `user add: bob: quota: "10" has no unit that is known: B, KiB, MiB, GiB, TiB, PiB (powers of 1024) or kB, MB, GB, TB, PB`, `in the file it looks like: quota = "10GiB"`},
+		{"add bob --data DIR --generate --max-file-size 10", 2, `user add: bob: max_file_size: "10" has no unit that is known: B, KiB, MiB, GiB, TiB, PiB (powers of 1024) or kB, MB, GB, TB, PB`, `in the file it looks like: max_file_size = "4GiB"`},
+		{"add bob --data DIR --generate --quota 10GiB", 2, "user add: bob: quota is not enforced by this version: remove it", "a limit that does not hold is worse than none"},
 		{"add bob --data DIR --generate --max_sessions few", 2, `user add: bob: max_sessions: "few" is not a number`, "in the file it looks like: max_sessions = 4"},
 		{"add bob --data DIR --generate --must-change-password yes", 2, `user add: bob: must_change_password: "yes" is neither true nor false`, "in the file it looks like: must_change_password = true"},
 		{"expire alice tomorrow --data DIR", 2, `user expire: alice: expires: "tomorrow" is not a date such as 2027-01-31`, `in the file it looks like: expires = "2027-01-31"`},
@@ -219,7 +220,6 @@ func TestUserErrors(t *testing.T) {
 		{"key del alice x --data DIR", 1, "user key del: alice: the account has no such key", "ferryd user show alice lists them"},
 		{"explain alice in --data DIR", 2, `user explain: alice: "in" is not a path of the home`, "such as / or /in/box"},
 		{"explain bob --data DIR", 6, "user explain: bob: no such user", "ferryd user list --users DIR/users.toml shows the names"},
-		{"recount bob --data DIR", 6, "user recount: bob: no such user", "ferryd user list --users DIR/users.toml shows the names"},
 		{"import DIR/none --data DIR", 1, "user import: DIR/none: no such file or directory", ""},
 		{"export DIR/users.toml --data DIR", 1, "user export: DIR/users.toml: file exists", ""},
 		{"add alice --data DIR --generate", 9, "user add: alice: name in use", "choose another name, or change the account with ferryd user mod"},

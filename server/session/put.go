@@ -25,6 +25,7 @@ func servePut(c *conn, r *request) error {
 	case r.body == nil && q.Job == "":
 		err = refusal(wire.BadRequest, "put: without a body, field job is needed")
 	default:
+		r.path = string(q.Path)
 		if err = c.allowNew(string(q.Path), q.Parents); err == nil {
 			err = c.fits(q.Length)
 		}
@@ -35,7 +36,6 @@ func servePut(c *conn, r *request) error {
 	if err != nil {
 		return err
 	}
-	r.path = string(q.Path)
 	if r.body != nil {
 		return c.putSmall(&q, r.body)
 	}
