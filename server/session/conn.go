@@ -31,18 +31,21 @@ type conn struct {
 	ctx  context.Context
 	stop context.CancelFunc
 
+	begin time.Time // when it was accepted
+
 	ses  *session // set by the gate, under srv.mu since others look
 	home *home    // of the session
 
 	requests *queue[*request]
 	answers  *queue[answer]
 	batch    batch
-	beat     *time.Timer
 
-	mu     sync.Mutex
-	owed   int  // requests taken up and not finally answered
-	quiet  bool // no answer left since the last beat
-	killed *wire.Error
+	mu      sync.Mutex
+	owed    int         // requests taken up and not finally answered
+	beat    *time.Timer // made by the first request
+	beating bool        // beat runs: something is owed or was when it last fired
+	quiet   bool        // no answer left since the last beat
+	killed  *wire.Error
 
 	draining atomic.Bool
 	failed   atomic.Bool // the sending side is broken
@@ -66,68 +69,98 @@ type answer struct {
 	lent   *[]byte
 }
 
+// serve lets a peer in and leaves it to a goroutine of its own; s.active counts it until the connection has ended. The
+// handshake makes the stack grow that it runs on, and a session must not keep such a stack for hours.
 func (s *Server) serve(nc net.Conn, encrypted bool) {
-	begin := time.Now()
 	ctx, stop := context.WithCancel(s.ctx)
-	defer stop()
-	log := s.Log.With("peer", nc.RemoteAddr().String())
-	link := wire.NewLink(nc, s.Timing.Stall, &s.bufs)
-	c := &conn{srv: s, nc: nc, link: link, log: log, ctx: ctx, stop: stop}
+	c := &conn{srv: s, nc: nc, link: wire.NewLink(nc, s.Timing.Stall, &s.bufs), log: s.Log.With("peer", nc.RemoteAddr().String()),
+		ctx: ctx, stop: stop, begin: time.Now()}
 	s.mu.Lock()
 	s.conns[c] = struct{}{}
 	s.mu.Unlock()
-	defer func() {
-		nc.Close()
-		s.mu.Lock()
-		delete(s.conns, c)
-		s.mu.Unlock()
-	}()
-	if s.closing.Load() {
+	if !c.welcome(encrypted) {
+		c.end()
 		return
 	}
-	release, ok := s.admit(nc)
+	go func() {
+		defer c.end()
+		c.live()
+	}()
+}
+
+// end closes the connection and forgets it.
+func (c *conn) end() {
+	if c.wire != nil {
+		c.wire.Close()
+	}
+	c.nc.Close()
+	c.stop()
+	c.srv.mu.Lock()
+	delete(c.srv.conns, c)
+	c.srv.mu.Unlock()
+	c.srv.active.Done()
+}
+
+// welcome sees the peer through TLS and the login, and tells whether it is let in.
+func (c *conn) welcome(encrypted bool) bool {
+	s := c.srv
+	if s.closing.Load() {
+		return false
+	}
+	release, ok := s.admit(c.nc)
 	if !ok {
-		s.logRefused(log)
-		return
+		s.logRefused(c.log)
+		return false
 	}
 	defer release()
-	keepAlive(nc)
-	limit := begin.Add(s.Timing.Login)
-	link.SetLimit(limit)
-	stream := net.Conn(link)
+	keepAlive(c.nc)
+	stream := net.Conn(c.link)
 	if encrypted {
-		t := tls.Server(link, s.TLS)
-		hctx, cancel := context.WithTimeout(ctx, s.Timing.Handshake)
-		err := t.HandshakeContext(hctx)
-		cancel()
-		if err == nil {
-			c.bind, err = login.TLSBinding(t.ConnectionState())
-		}
-		if err == nil {
-			c.key, err = login.KeyBinding(t.ConnectionState())
-		}
+		t, err := c.handshake()
 		if err != nil {
-			log.Info("connection ended before login", "reason", "TLS handshake failed", "err", err)
-			return
+			c.log.Info("connection ended before login", "reason", "TLS handshake failed", "err", err)
+			return false
 		}
 		stream = t
 	}
-	c.wire = wire.NewConn(stream, link)
-	defer c.wire.Close()
+	c.wire = wire.NewConn(stream, c.link)
+	c.link.SetLimit(c.begin.Add(s.Timing.Login))
 	if err := c.gate(encrypted); err != nil {
 		if c.ses != nil { // it was let in and did not hear of it
 			s.leave(c)
 		}
-		log.Info("connection ended before login", "reason", err.Error())
-		return
+		c.log.Info("connection ended before login", "reason", err.Error())
+		return false
 	}
-	release()
-	link.SetLimit(time.Time{})
-	c.log = log.With("user", c.ses.user, "session", c.ses.id[:8])
+	c.link.SetLimit(time.Time{})
+	return true
+}
+
+// handshake sets up TLS and what logins are bound to.
+func (c *conn) handshake() (*tls.Conn, error) {
+	limit, most := c.begin.Add(c.srv.Timing.Login), time.Now().Add(c.srv.Timing.Handshake)
+	if most.Before(limit) {
+		limit = most
+	}
+	c.link.SetLimit(limit)
+	t := tls.Server(c.link, c.srv.TLS)
+	err := t.Handshake()
+	if err == nil {
+		c.bind, err = login.TLSBinding(t.ConnectionState())
+	}
+	if err == nil {
+		c.key, err = login.KeyBinding(t.ConnectionState())
+	}
+	return t, err
+}
+
+// live carries out what the user asks for until the connection ends.
+func (c *conn) live() {
+	c.log = c.log.With("user", c.ses.user, "session", c.ses.id[:8])
 	c.log.Info("login")
 	err := c.run()
-	in, out := link.Traffic()
-	c.log.Info("session ended", "reason", c.reason(err), "seconds", int(time.Since(begin).Seconds()), "in", in, "out", out)
+	in, out := c.link.Traffic()
+	c.log.Info("session ended", "reason", c.reason(err), "seconds", int(time.Since(c.begin).Seconds()), "in", in, "out", out)
 }
 
 func (c *conn) reason(err error) string {
@@ -157,7 +190,6 @@ func (c *conn) run() error {
 	c.batch.c, c.batch.change.L = c, &c.batch.mu
 	c.requests = newQueue(maxQueuedBytes, c.execute)
 	c.answers = newQueue(maxAnswerBytes, c.send)
-	c.beat = time.AfterFunc(c.srv.Timing.Beat, c.onBeat)
 	err := c.read()
 	if !c.draining.Load() {
 		c.stop() // nobody waits for bytes any more; what changes something is carried out all the same
@@ -165,7 +197,11 @@ func (c *conn) run() error {
 	c.requests.close()
 	<-c.requests.drained
 	c.batch.wait()
-	c.beat.Stop()
+	c.mu.Lock()
+	if c.beat != nil {
+		c.beat.Stop()
+	}
+	c.mu.Unlock()
 	c.answers.close()
 	<-c.answers.drained
 	c.stop()
@@ -254,9 +290,7 @@ func (c *conn) execute(q *queue[*request]) {
 			}
 			continue
 		}
-		c.mu.Lock()
-		c.owed++
-		c.mu.Unlock()
+		c.owe()
 		c.handle(r)
 	}
 }
@@ -341,18 +375,34 @@ func (c *conn) fail(e *wire.Error) {
 	c.respond(&wire.EmptyAnswer{Answer: wire.Answer{Error: e}}, nil, nil)
 }
 
+// owe counts a request taken up. As long as there are some the beat runs: an idle connection needs none.
+func (c *conn) owe() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.owed++
+	if c.beating {
+		return
+	}
+	c.beating, c.quiet = true, true
+	if c.beat == nil {
+		c.beat = time.AfterFunc(c.srv.Timing.Beat, c.onBeat)
+	} else {
+		c.beat.Reset(c.srv.Timing.Beat)
+	}
+}
+
 // onBeat sends a sign of life while a request takes long, so that the client can tell a busy server from a dead one.
 func (c *conn) onBeat() {
 	beat, _ := wire.Encode(&wire.EmptyAnswer{Answer: wire.Answer{More: true}})
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.owed > 0 && c.quiet {
 		// Under the lock, so that the last message of the answer cannot overtake it. An answer that is waiting for room
 		// has made quiet false, and so is no reason to wait here.
 		c.answers.push(answer{header: beat}, 0)
 	}
-	c.quiet = true
-	c.mu.Unlock()
-	if c.ctx.Err() == nil {
+	c.quiet, c.beating = true, c.owed > 0 && c.ctx.Err() == nil
+	if c.beating {
 		c.beat.Reset(c.srv.Timing.Beat)
 	}
 }

@@ -152,10 +152,7 @@ func (s *Server) Serve(ln net.Listener, encrypted bool) error {
 		}
 		pause = acceptBackoffFirst
 		s.active.Add(1)
-		go func() {
-			defer s.active.Done()
-			s.serve(nc, encrypted)
-		}()
+		go s.serve(nc, encrypted)
 	}
 }
 
