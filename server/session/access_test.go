@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -139,7 +140,7 @@ func TestMaxSessions(t *testing.T) {
 		t.Errorf("with a wrong password: %v", a.Error)
 	}
 	second.nc.Close()
-	ended(t, s, 2) // bob's and alice's first
+	s.Log.Await(t, 1, "session ended")
 	third := loggedIn(t, s)
 	q := greeted(t, s)
 	if a := q.ask(second.attach(q)); a.code() != wire.TooMany {
@@ -147,7 +148,7 @@ func TestMaxSessions(t *testing.T) {
 	}
 	third.ask(`{"cmd":"logout"}`)
 	third.closed()
-	ended(t, s, 2)
+	s.Log.Await(t, 2, "session ended")
 	second.join(t, s)
 	s.Set("alice", "max_sessions", "none")
 	loggedIn(t, s)
@@ -232,11 +233,16 @@ func TestRules(t *testing.T) {
 	s := servertest.New(t)
 	s.AddUser("alice", "correct horse")
 	n := 0
+	p := &sender{in(t, s), &n}
 	key := `"key":"` + anID + `"`
 	tagged := func(cmd string) func(*sender, string) *wire.Error {
 		return func(p *sender, path string) *wire.Error {
 			p.raw(append(frame(request(cmd, `"path":"`+path+`/f","version":"","first":0,`+key+`,"size":16`)), make([]byte, 16)...))
-			return p.answer().Error
+			err := p.answer().Error
+			if err == nil {
+				io.ReadFull(p.nc, make([]byte, 1)) // the bitmap
+			}
+			return err
 		}
 	}
 	plain := func(format string) func(*sender, string) *wire.Error {
@@ -289,7 +295,7 @@ func TestRules(t *testing.T) {
 					}
 					s.Set("alice", "rights", own)
 					s.Set("alice", "rules", "/in="+rights+";/free=*;/inn=none;/i=none")
-					return tt.do(&sender{in(t, s), &n}, place)
+					return tt.do(p, place)
 				}
 				if err := try("none", tt.needs); err != nil {
 					t.Errorf("%s with nothing but %s: %v", place, tt.needs, err)
