@@ -248,6 +248,17 @@ func TestPending(t *testing.T) {
 			}
 		}
 		path := write(t, "[users.a]\n")
+		s, err := Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("[users.a]\n"+k.Name+" = "+values[k.Name]+"\n[users.b]\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Reload(); err == nil || s.Current().Len() != 1 {
+			t.Errorf("%s: a reload takes it: %v", k.Name, err)
+		}
+		path = write(t, "[users.a]\n")
 		var refused *EditError
 		if err := Edit(path, func(x *Text) error { return x.Set("a", k.Name, strings.Trim(values[k.Name], "'")) }); !errors.As(err, &refused) {
 			t.Errorf("%s was set: %v", k.Name, err)
