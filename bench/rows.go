@@ -235,9 +235,7 @@ func (b *bench) tree(id, place string, n int, d direction, again bool, tools []t
 			s.link.Set(farLine())
 		}
 		w := &work{medium: s.medium, bytes: int64(n) * treeFile, bars: bars}
-		if key, err := s.identity(ctx); err == nil { // what the password costs shows beside it
-			tools = append(tools[:len(tools):len(tools)], ferryKey(key))
-		}
+		tools := append(tools[:len(tools):len(tools)], ferryPassword()) // what the password costs shows beside it
 		for _, t := range tools {
 			e := s.moveTree(ctx, t, source, d, again)
 			if e.after != nil && again {

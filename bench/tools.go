@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -27,10 +29,14 @@ func (s *site) far(words ...string) []string {
 	return append(s.client[:len(s.client):len(s.client)], words...)
 }
 
-// ferry runs a line of ferry's shell.
+// ferry runs a line of ferry's shell, logged in with a key, as the tools over ssh are, where a key can be made.
 func (s *site) ferry(v *server, dir, line string) command {
-	words := s.far(s.b.ferry, "-q", "--progress", "none", "--fingerprint", v.key, "-c", line, user+"@"+v.addr)
-	return command{argv: words, dir: dir, env: []string{"FERRY_PASSWORD=" + password}}
+	words := s.far(s.b.ferry, "-q", "--progress", "none", "--fingerprint", v.key, "-c", line)
+	key, err := s.identity(context.Background())
+	if err != nil {
+		return command{argv: append(words, user+"@"+v.addr), dir: dir, env: []string{"FERRY_PASSWORD=" + password}}
+	}
+	return command{argv: append(words, "--identity", key, user+"@"+v.addr), dir: dir}
 }
 
 func ferryTool() tool {
@@ -78,19 +84,26 @@ func (t tool) changed(name string, change func(c command, v *server) command) to
 func ferryPlain() tool {
 	return ferryTool().changed("ferry", func(c command, v *server) command {
 		words := c.argv[:len(c.argv)-1]
-		c.argv = append(words[:len(words):len(words)], "--plain", user+"@"+v.plain)
+		c.argv = append(withoutKey(words), "--plain", user+"@"+v.plain)
+		c.env = []string{"FERRY_PASSWORD=" + password}
 		return c
 	})
 }
 
-// ferryKey is ferry that logs in with a key instead of the password.
-func ferryKey(key string) tool {
-	return ferryTool().changed("ferry with a key", func(c command, _ *server) command {
-		last := len(c.argv) - 1
-		c.argv = append(c.argv[:last:last], "--identity", key, c.argv[last])
-		c.env = nil
+// ferryPassword is ferry that logs in with the password instead of a key.
+func ferryPassword() tool {
+	return ferryTool().changed("ferry with a password", func(c command, _ *server) command {
+		c.argv, c.env = withoutKey(c.argv), []string{"FERRY_PASSWORD=" + password}
 		return c
 	})
+}
+
+func withoutKey(words []string) []string {
+	i := slices.Index(words, "--identity")
+	if i < 0 {
+		return slices.Clone(words)
+	}
+	return slices.Concat(words[:i], words[i+2:])
 }
 
 func sftpTool() tool {

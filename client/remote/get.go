@@ -101,8 +101,8 @@ func (g *getRun) begin(e wire.Entry) {
 // How many requests are unanswered at most on a connection, and how many blocks each asks for. With several connections both
 // are small, so that they end at about the same time.
 const (
-	getWindow    = 3
-	getBlocks    = wire.MaxGet / block.Size
+	getWindow    = 16
+	getBlocks    = 16
 	spreadWindow = 6
 	spreadBlocks = 2
 )

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"ferry/shared/block"
-	"ferry/shared/wire"
 )
 
 // step is one request of a transfer: blocks to move, or with tags to compare.
@@ -32,6 +31,10 @@ type plan struct {
 	stopped chan struct{} // closed by stop
 }
 
+// checkBlocks is how many blocks one request compares: few, so that both ends compare at the same time and new bytes travel
+// in between.
+const checkBlocks = 16
+
 // newPlan moves what is outside have and compares the rest.
 func newPlan(length int64, have block.Ranges) *plan {
 	p := &plan{stopped: make(chan struct{})}
@@ -52,7 +55,7 @@ func newPlan(length int64, have block.Ranges) *plan {
 		if run.first < 0 {
 			run.first = n
 		}
-		if run.count++; run.count == wire.MaxTags {
+		if run.count++; run.count == checkBlocks {
 			flush()
 		}
 	}
@@ -74,7 +77,7 @@ func (p *plan) next(quit <-chan struct{}) (step, bool) {
 	// New bytes go first; checks travel between them, so that the server's disk and the line are busy at once.
 	p.turn++
 	switch {
-	case len(p.send) > 0 && (p.turn%16 != 0 || len(p.checks) == 0):
+	case len(p.send) > 0 && (p.turn%2 == 1 || len(p.checks) == 0):
 		n := p.send[0]
 		p.send = p.send[1:]
 		p.out++
@@ -101,12 +104,6 @@ func (p *plan) over(quit <-chan struct{}) bool {
 
 // nextRun is next with up to most neighbouring blocks put together, since one get fetches several.
 func (p *plan) nextRun(most int64, quit <-chan struct{}) (step, bool) {
-	p.mu.Lock()
-	p.turn = 15 // after each get a check: both are large
-	if len(p.checks) == 0 {
-		p.turn = 0
-	}
-	p.mu.Unlock()
 	s, ok := p.next(quit)
 	if !ok || s.count > 0 {
 		return s, ok
