@@ -5,8 +5,10 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -15,6 +17,27 @@ const (
 	maxKeys = 100  // public keys of an account
 	minRSA  = 2048 // bits
 )
+
+// Allowed reports whether the account may log in from an address. The zero Addr, which is no address at all, stands for a
+// socket of this machine and counts as loopback.
+func (a *Account) Allowed(addr netip.Addr) bool {
+	if len(a.AllowFrom) == 0 {
+		return true
+	}
+	holds := func(addr netip.Addr) bool {
+		addr = addr.Unmap().WithZone("")
+		return slices.ContainsFunc(a.AllowFrom, func(p netip.Prefix) bool { return p.Contains(addr) })
+	}
+	if !addr.IsValid() {
+		return holds(netip.IPv6Loopback()) || holds(netip.AddrFrom4([4]byte{127, 0, 0, 1}))
+	}
+	return holds(addr)
+}
+
+// Expired reports whether the day Expires has begun, in the time zone of now.
+func (a *Account) Expired(now time.Time) bool {
+	return a.Expires != "" && now.Format(time.DateOnly) >= a.Expires
+}
 
 // PublicKey is a key that an account may log in with.
 type PublicKey struct {
@@ -43,7 +66,7 @@ func ParsePublicKey(text string) (PublicKey, error) {
 		return PublicKey{}, err
 	}
 	if strings.Contains(text, "PRIVATE KEY") {
-		return PublicKey{}, errors.New("is a private key; the public one is in the file that ends in .pub")
+		return PublicKey{}, errors.New("this is a private key; the public one is in the file that ends in .pub")
 	}
 	key, comment, options, rest, err := ssh.ParseAuthorizedKey([]byte(text))
 	switch {
@@ -56,10 +79,10 @@ func ParsePublicKey(text string) (PublicKey, error) {
 	case ssh.KeyAlgoED25519, ssh.KeyAlgoSKED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521, ssh.KeyAlgoSKECDSA256:
 	case ssh.KeyAlgoRSA:
 		if bits := key.(ssh.CryptoPublicKey).CryptoPublicKey().(*rsa.PublicKey).N.BitLen(); bits < minRSA {
-			return PublicKey{}, fmt.Errorf("is an RSA key of %d bits, at least %d are needed", bits, minRSA)
+			return PublicKey{}, fmt.Errorf("an RSA key needs at least %d bits, this one has %d", minRSA, bits)
 		}
 	default:
-		return PublicKey{}, fmt.Errorf("is a key of the kind %s, which is not taken; make one with ssh-keygen -t ed25519", key.Type())
+		return PublicKey{}, fmt.Errorf("a key of the kind %s is not taken; make one with ssh-keygen -t ed25519", key.Type())
 	}
 	return PublicKey{key, comment}, nil
 }
@@ -80,7 +103,7 @@ func setKeys(a *Account, v any) error {
 		}
 		k, err := ParsePublicKey(s)
 		if err != nil {
-			return fmt.Errorf("key %d %w", i+1, err)
+			return fmt.Errorf("key %d: %w", i+1, err)
 		}
 		if _, twice := a.PublicKey(k.Marshal()); twice {
 			return fmt.Errorf("key %d is there twice", i+1)
@@ -98,3 +121,80 @@ func keysOption(s string) (any, error) {
 	}
 	return list, nil
 }
+
+func setAllowFrom(a *Account, v any) error {
+	list, ok := v.([]any)
+	if !ok {
+		return errors.New("must be a list of strings")
+	}
+	a.AllowFrom = nil
+	for _, v := range list {
+		s, ok := v.(string)
+		if !ok {
+			return errors.New("must be a list of strings")
+		}
+		p, err := parsePrefix(s)
+		if err != nil {
+			return err
+		}
+		a.AllowFrom = append(a.AllowFrom, p)
+	}
+	return nil
+}
+
+// parsePrefix reads 192.0.2.0/24, 2001:db8::/32 or a single address.
+func parsePrefix(s string) (netip.Prefix, error) {
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		addr, aerr := netip.ParseAddr(s)
+		if aerr != nil || addr.Zone() != "" {
+			return p, fmt.Errorf("%q is neither an address nor a network such as 192.0.2.0/24", clip(s))
+		}
+		p = netip.PrefixFrom(addr, addr.BitLen())
+	}
+	switch {
+	case p.Addr().Is4In6():
+		return p, fmt.Errorf("%q is an IPv4 address written as IPv6: write %v", clip(s), p.Addr().Unmap())
+	case p != p.Masked():
+		return p, fmt.Errorf("%q has bits beyond the network: write %v", clip(s), p.Masked())
+	}
+	return p, nil
+}
+
+func allowFromOption(s string) (any, error) {
+	list := []any{}
+	if s == "any" {
+		return list, nil
+	}
+	for part := range strings.SplitSeq(s, ",") {
+		list = append(list, strings.TrimSpace(part))
+	}
+	return list, nil
+}
+
+func setExpires(a *Account, v any) error {
+	day := ""
+	switch v := v.(type) {
+	case string:
+		day = v
+	case time.Time: // a TOML date, without quotes
+		day = v.Format(time.DateOnly)
+		if v.Location().String() != "date-local" {
+			return errors.New("must be a date without a time, such as 2027-01-31")
+		}
+	default:
+		return errors.New("must be a date such as 2027-01-31")
+	}
+	if day == never {
+		a.Expires = ""
+		return nil
+	}
+	if t, err := time.Parse(time.DateOnly, day); err != nil || t.Year() < 1 {
+		return fmt.Errorf("%q is not a date such as 2027-01-31", clip(day))
+	}
+	a.Expires = day
+	return nil
+}
+
+// never is how users.toml and the command line write "does not expire".
+const never = "never"

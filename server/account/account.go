@@ -4,6 +4,7 @@ package account
 
 import (
 	"iter"
+	"net/netip"
 	"strings"
 
 	"ferry/shared/login"
@@ -54,17 +55,34 @@ func (r Rights) String() string {
 	return strings.Join(r.Names(), ",")
 }
 
+// MarshalText returns the words joined by commas.
+func (r Rights) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
 // Account is one [users.NAME] table, with [defaults] filled in. It is shared
 // by everyone who looked it up and must not be changed.
 type Account struct {
-	Name    string       // [a-z0-9][a-z0-9._-]{0,31}
-	Auth    login.Record // a secret; zero unless HasAuth
-	HasAuth bool         // false if there is no record, or one of an unknown scheme: no password logs in
-	Home    string       // slash path relative to DIR/homes, clean, disjoint from every other home
-	Rights  Rights
-	Keys    []PublicKey // that it may log in with
-	Locked  string      // the reason, "" if the account is not locked
-	Line    int         // where the table begins, from 1
+	Name       string       // [a-z0-9][a-z0-9._-]{0,31}
+	Auth       login.Record // a secret; zero unless HasAuth
+	HasAuth    bool         // false if there is no record, or one of an unknown scheme: no password logs in
+	Keys       []PublicKey  // in file order
+	Home       string       // slash path relative to DIR/homes, clean, disjoint from every other home
+	Rights     Rights       // where no rule says otherwise: see RightsAt
+	Rules      []Rule       // longest path first
+	Limits     Limits
+	AllowFrom  []netip.Prefix // empty: any address; see Allowed
+	Expires    string         // the first day it is closed, YYYY-MM-DD, "" if never; see Expired
+	Locked     string         // the reason, "" if the account is not locked
+	MustChange bool           // after a login with a password everything but passwd is to be refused
+	Line       int            // where the table begins, from 1
+}
+
+// Limits are the numbers that bound an account; 0 is no limit. Two are equal exactly if no limit differs.
+type Limits struct {
+	Quota            Size  // of all files, unfinished uploads included
+	QuotaFiles       Count // likewise
+	MaxFileSize      Size
+	RateUp, RateDown Rate // of all connections of the account together
+	MaxSessions      Count
 }
 
 // Set is the content of one valid users.toml. It never changes.

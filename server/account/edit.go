@@ -63,7 +63,7 @@ func edit(o ops, path string, change func(*Text) error) error {
 		return err
 	}
 	if !missing {
-		if err := replace(o, path+".bak", old, mark.info, func() error { return nil }); err != nil {
+		if err := backup(o, path, old, mark.info); err != nil {
 			return fmt.Errorf("keep a backup: %w", err)
 		}
 	}
@@ -80,6 +80,26 @@ func edit(o ops, path string, change func(*Text) error) error {
 	return fmt.Errorf("replace %s: %w", path, err)
 }
 
+// backup keeps the text as it was beside the file. The file itself is about to give up its name, so another name is enough,
+// where the file system can give it one.
+func backup(o ops, path string, text []byte, like fs.FileInfo) error {
+	temp := path + ".bak.new"
+	if err := o.remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if o.link(path, temp) != nil {
+		return replace(o, path+".bak", text, like, func() error { return nil })
+	}
+	if err := o.rename(temp, path+".bak"); err != nil {
+		return err
+	}
+	// Still there if the backup was this file already, left by an edit that failed: such a rename does nothing.
+	if err := o.remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
 // ops are the file operations of an edit, apart so that a test can make any
 // of them fail.
 type ops struct {
@@ -91,6 +111,7 @@ type ops struct {
 	sync   func(f *os.File) error
 	close  func(f *os.File) error
 	rename func(from, to string) error
+	link   func(from, to string) error
 	remove func(name string) error
 }
 
@@ -104,6 +125,7 @@ func realOps() ops {
 		sync:   (*os.File).Sync,
 		close:  (*os.File).Close,
 		rename: os.Rename,
+		link:   os.Link,
 		remove: os.Remove,
 	}
 }
@@ -234,4 +256,10 @@ func fill(o ops, f, dir *os.File, text []byte, like fs.FileInfo) error {
 		return err
 	}
 	return o.sync(f)
+}
+
+// WriteFile gives a file of the data directory the content text, 0600, in one durable step. Only one writer at a time may do
+// that to a file.
+func WriteFile(path string, text []byte) error {
+	return replace(realOps(), path, text, nil, func() error { return nil })
 }

@@ -3,71 +3,272 @@ package account
 import (
 	"errors"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"ferry/shared/login"
 )
 
 // Key is one key of an account's table in users.toml.
 type Key struct {
-	Name  string             // as written in users.toml
-	Usage string             // one line of help for the option --Name, "" if the key has no option
-	Show  func(*Account) any // the value for people and for JSON, never a secret; nil if it is not shown
+	Name   string                // as written in users.toml
+	Usage  string                // one line of help for the option --Name, "" if the key has no option
+	Show   func(*Account) any    // the value for people and for JSON, never a secret
+	Column bool                  // whether a list of accounts shows it
+	Words  func(*Account) string // one clause about the account for people, "" if there is nothing to say
+	// Pending says that the server does not enforce the key yet. Such a key is refused wherever it stands.
+	Pending bool
 
 	example  string                    // a right line, for the hint
 	defaults bool                      // whether [defaults] may hold it
+	off      any                       // the value that takes back what [defaults] say, nil if leaving the key out is all there is
 	set      func(*Account, any) error // checks a decoded TOML value and stores it
 	option   func(string) (any, error) // the TOML value for the text of an option; never called for ""
 }
 
 // Keys returns every key an account may have. A new key is one entry here.
 func Keys() []Key {
+	keys := slices.Concat(identityKeys(), accessKeys(), limitKeys())
+	for i := range keys {
+		if keys[i].Pending {
+			keys[i].Usage += "; " + notEnforced
+			keys[i].Column = false
+		}
+	}
+	return keys
+}
+
+// notEnforced is why a pending key is refused.
+const notEnforced = "not enforced by this version"
+
+// identityKeys are the keys that say who and where an account is. They cannot be common to all.
+func identityKeys() []Key {
 	return []Key{
 		{
-			Name:    "auth",
-			Show:    func(a *Account) any { return map[bool]string{true: "password", false: "none"}[a.HasAuth] },
+			Name:   "auth",
+			Show:   func(a *Account) any { return a.logins() },
+			Column: true,
+			Words: func(a *Account) string {
+				return said(a.logins() != none, "logs in with: %s", strings.ReplaceAll(a.logins(), ",", " or "))
+			},
 			example: "ferryd user passwd NAME",
 			set:     setAuth,
 			option:  text,
 		},
 		{
-			Name:    "keys",
-			Usage:   "public keys, separated by commas",
+			Name:  "keys",
+			Usage: "`PUBLIC KEYS` that log in, as in a .pub file, separated by commas",
+			Show: func(a *Account) any {
+				list := []string{}
+				for _, k := range a.Keys {
+					list = append(list, k.String())
+				}
+				return list
+			},
+			Words:   func(a *Account) string { return said(len(a.Keys) > 0, "has %d public keys", len(a.Keys)) },
 			example: `keys = ["ssh-ed25519 AAAA... alice@laptop"]`,
 			set:     setKeys,
 			option:  keysOption,
 		},
 		{
 			Name:    "home",
-			Usage:   "home directory, relative to DIR/homes (default NAME)",
+			Usage:   "home `DIRECTORY`, relative to DIR/homes (default NAME)",
 			Show:    func(a *Account) any { return a.Home },
+			Column:  true,
+			Words:   func(a *Account) string { return "has the home homes/" + a.Home },
 			example: `home = "alice"`,
 			set:     setHome,
 			option:  text,
 		},
+	}
+}
+
+// accessKeys are the keys that say what an account may do, and when, and from where.
+func accessKeys() []Key {
+	return []Key{
 		{
 			Name:     "rights",
-			Usage:    `comma-separated list of ` + strings.Join(rightNames(), ", ") + `; "*" is all but admin and exec, "none" is none`,
+			Usage:    "`RIGHTS`: a comma-separated list of " + strings.Join(rightNames(), ", ") + `; "*" is all but admin and exec, "none" is none`,
 			Show:     func(a *Account) any { return a.Rights.Names() },
+			Column:   true,
+			Words:    func(a *Account) string { return "has the rights: " + spaced(a.Rights) },
 			example:  `rights = ["list", "read"]`,
 			defaults: true,
-			set:      setRights,
+			set:      func(a *Account, v any) (err error) { a.Rights, err = rightsOf(v); return err },
 			option:   rightsOption,
 		},
 		{
-			Name:    "locked",
-			Usage:   "lock the account; the value is the reason the user is told",
-			Show:    func(a *Account) any { return a.Locked },
-			example: `locked = "left in May"`,
-			set:     setLocked,
-			option:  text,
+			Name:  "rules",
+			Usage: `rights for parts of the home: "` + "`PATH=RIGHTS`" + `;...", the longest path wins; "none" is none`,
+			Show: func(a *Account) any {
+				list := []string{}
+				for _, r := range a.Rules {
+					list = append(list, r.String())
+				}
+				return list
+			},
+			Words: func(a *Account) string {
+				var list []string
+				for _, r := range a.Rules {
+					list = append(list, "at "+r.Path+": "+spaced(r.Rights))
+				}
+				return said(len(list) > 0, "has other rights %s", strings.Join(list, "; "))
+			},
+			example:  `[[users.NAME.rules]] with the lines path = "/in" and rights = ["list", "write"]`,
+			defaults: true,
+			off:      []any{},
+			set:      setRules,
+			option:   rulesOption,
+		},
+		{
+			Name:  "allow_from",
+			Usage: "comma-separated `NETWORKS` or addresses that may log in: 192.0.2.0/24; \"any\" is all",
+			Show: func(a *Account) any {
+				list := []string{}
+				for _, p := range a.AllowFrom {
+					list = append(list, p.String())
+				}
+				return list
+			},
+			Words: func(a *Account) string {
+				if len(a.AllowFrom) == 0 {
+					return "may log in from any address"
+				}
+				return "may log in from " + strings.Trim(fmt.Sprint(a.AllowFrom), "[]") + " only"
+			},
+			example:  `allow_from = ["192.0.2.0/24", "2001:db8::7"]`,
+			defaults: true,
+			off:      []any{},
+			set:      setAllowFrom,
+			option:   allowFromOption,
+		},
+		{
+			Name:     "expires",
+			Usage:    "first `DAY` the account is closed: 2027-01-31, or \"never\"",
+			Show:     func(a *Account) any { return a.Expires },
+			Column:   true,
+			Words:    func(a *Account) string { return said(a.Expires != "", "is closed from %s on", a.Expires) },
+			example:  `expires = "2027-01-31"`,
+			defaults: true,
+			off:      never,
+			set:      setExpires,
+			option:   text,
+		},
+		{
+			Name:     "locked",
+			Usage:    "lock the account; the value is the `REASON` the user is told",
+			Show:     func(a *Account) any { return a.Locked },
+			Column:   true,
+			Words:    func(a *Account) string { return said(a.Locked != "", "is locked: %s", a.Locked) },
+			example:  `locked = "left in May"`,
+			defaults: true,
+			off:      "",
+			set:      setLocked,
+			option:   text,
+		},
+		{
+			Name:     "must_change_password",
+			Usage:    "`BOOL`: with true the user can do nothing but change the password",
+			Show:     func(a *Account) any { return a.MustChange },
+			Words:    func(a *Account) string { return said(a.MustChange, "must change the password before anything else") },
+			example:  `must_change_password = true`,
+			defaults: true,
+			off:      false,
+			set:      func(a *Account, v any) (err error) { a.MustChange, err = boolOf(v); return err },
+			option:   boolOption,
 		},
 	}
 }
+
+// limitKeys are the keys that bound what an account takes up.
+func limitKeys() []Key {
+	keys := []Key{
+		{
+			Name:    "quota",
+			Pending: true,
+			Usage:   "`SIZE` of all files together: 10GiB, or \"none\"",
+			Show:    func(a *Account) any { return a.Limits.Quota },
+			Column:  true,
+			Words:   func(a *Account) string { return bound(a.Limits.Quota, "may store %v in all", "in bytes") },
+			example: `quota = "10GiB"`,
+			set:     func(a *Account, v any) (err error) { a.Limits.Quota, err = sizeOf(v); return err },
+			option:  text,
+		},
+		{
+			Name:    "quota_files",
+			Pending: true,
+			Usage:   "`NUMBER` of files, or \"none\"",
+			Show:    func(a *Account) any { return a.Limits.QuotaFiles },
+			Words:   func(a *Account) string { return bound(a.Limits.QuotaFiles, "may store %v files", "in files") },
+			example: `quota_files = 100000`,
+			set:     func(a *Account, v any) (err error) { a.Limits.QuotaFiles, err = countOf(v); return err },
+			option:  countOption,
+		},
+		{
+			Name:    "max_file_size",
+			Usage:   "largest `SIZE` of a file: 4GiB, or \"none\"",
+			Show:    func(a *Account) any { return a.Limits.MaxFileSize },
+			Words:   func(a *Account) string { return bound(a.Limits.MaxFileSize, "may store files of up to %v", "") },
+			example: `max_file_size = "4GiB"`,
+			set:     func(a *Account, v any) (err error) { a.Limits.MaxFileSize, err = sizeOf(v); return err },
+			option:  text,
+		},
+		{
+			Name:    "rate_up",
+			Pending: true,
+			Usage:   "upload `RATE` of all connections together: 20MiB/s, or \"none\"",
+			Show:    func(a *Account) any { return a.Limits.RateUp },
+			Words:   func(a *Account) string { return bound(a.Limits.RateUp, "uploads at %v at most", "") },
+			example: `rate_up = "20MiB/s"`,
+			set:     func(a *Account, v any) (err error) { a.Limits.RateUp, err = rateOf(v); return err },
+			option:  text,
+		},
+		{
+			Name:    "rate_down",
+			Pending: true,
+			Usage:   "download `RATE` of all connections together: 20MiB/s, or \"none\"",
+			Show:    func(a *Account) any { return a.Limits.RateDown },
+			Words:   func(a *Account) string { return bound(a.Limits.RateDown, "downloads at %v at most", "") },
+			example: `rate_down = "20MiB/s"`,
+			set:     func(a *Account, v any) (err error) { a.Limits.RateDown, err = rateOf(v); return err },
+			option:  text,
+		},
+		{
+			Name:  "max_sessions",
+			Usage: "`NUMBER` of sessions at the same time, or \"none\"",
+			Show:  func(a *Account) any { return a.Limits.MaxSessions },
+			Words: func(a *Account) string {
+				return bound(a.Limits.MaxSessions, "may have %v sessions at the same time", "")
+			},
+			example: `max_sessions = 4`,
+			set:     func(a *Account, v any) (err error) { a.Limits.MaxSessions, err = countOf(v); return err },
+			option:  countOption,
+		},
+	}
+	for i := range keys {
+		keys[i].defaults, keys[i].off = true, none
+	}
+	return keys
+}
+
+// said is a clause, or nothing.
+func said(yes bool, format string, args ...any) string {
+	if !yes {
+		return ""
+	}
+	return fmt.Sprintf(format, args...)
+}
+
+// bound is a clause about a limit; without is what to say where there is none, "" for nothing.
+func bound[N Size | Rate | Count](n N, with, without string) string {
+	if n == 0 {
+		return said(without != "", "has no limit %s", without)
+	}
+	return fmt.Sprintf(with, n)
+}
+
+// spaced writes rights for people.
+func spaced(r Rights) string { return strings.ReplaceAll(r.String(), ",", ", ") }
 
 // keyNamed finds a key in the table.
 func keyNamed(name string) (Key, bool) {
@@ -79,89 +280,13 @@ func keyNamed(name string) (Key, bool) {
 	return keys[i], true
 }
 
-func text(s string) (any, error) { return s, nil }
-
-func setAuth(a *Account, v any) error {
-	s, ok := v.(string)
-	if !ok {
-		return errors.New("must be a string")
+// keyNames lists the names of all keys.
+func keyNames() string {
+	var names []string
+	for _, k := range Keys() {
+		names = append(names, k.Name)
 	}
-	r, err := login.ParseRecord(s)
-	if errors.Is(err, login.ErrScheme) {
-		return nil // only this account cannot log in
-	}
-	if err != nil {
-		return err // never quotes the record
-	}
-	a.Auth, a.HasAuth = r, true
-	return nil
-}
-
-func setHome(a *Account, v any) error {
-	s, ok := v.(string)
-	switch {
-	case !ok:
-		return errors.New("must be a string")
-	case line(s) != nil:
-		return line(s)
-	case path.IsAbs(s):
-		return errors.New("must be relative to the homes directory")
-	case slices.Contains(strings.Split(s, "/"), ".."):
-		return errors.New(`must not contain ".."`)
-	case s == "." || s == "" || path.Clean(s) != s:
-		return fmt.Errorf("must be the shortest spelling of a directory below the homes directory, not %q", clip(s))
-	case len(s) > 1024 || slices.ContainsFunc(strings.Split(s, "/"), func(part string) bool { return len(part) > 255 }):
-		return errors.New("is too long (at most 255 bytes a name, 1024 in all)")
-	}
-	a.Home = s
-	return nil
-}
-
-func setRights(a *Account, v any) error {
-	list, ok := v.([]any)
-	if !ok {
-		return errors.New("must be a list of strings")
-	}
-	var r Rights
-	for _, v := range list {
-		word, _ := v.(string)
-		i := slices.Index(rightNames(), word)
-		switch {
-		case word == "*":
-			r |= All
-		case i >= 0:
-			r |= 1 << i
-		default:
-			return fmt.Errorf("%q is not one of %s, *", clip(fmt.Sprint(v)), strings.Join(rightNames(), ", "))
-		}
-	}
-	a.Rights = r
-	return nil
-}
-
-func rightsOption(s string) (any, error) {
-	list := []any{}
-	if s == "none" {
-		return list, nil
-	}
-	for word := range strings.SplitSeq(s, ",") {
-		list = append(list, strings.TrimSpace(word))
-	}
-	return list, nil
-}
-
-func setLocked(a *Account, v any) error {
-	s, ok := v.(string)
-	switch {
-	case !ok:
-		return errors.New("must be a string, the reason")
-	case line(s) != nil:
-		return line(s)
-	case len(s) > 200:
-		return errors.New("is too long (at most 200 bytes)")
-	}
-	a.Locked = s
-	return nil
+	return strings.Join(names, ", ")
 }
 
 // Check refuses, with an *EditError, the text of an option that Text.Set would
@@ -169,6 +294,9 @@ func setLocked(a *Account, v any) error {
 func (k Key) Check(option string) error {
 	if option == "" {
 		return nil
+	}
+	if k.Pending {
+		return &EditError{Msg: k.Name + " is " + notEnforced + ": remove it", Advice: "a limit that does not hold is worse than none"}
 	}
 	_, err := k.value(option)
 	return err

@@ -32,22 +32,46 @@ func (e *Error) Error() string {
 func (e *Error) Hint() string { return e.Advice }
 
 // Parse reads the text of a users.toml of at most 8 MiB. The file's name is
-// only used in messages. Every error is an *Error.
-func Parse(file string, text []byte) (*Set, error) {
-	p := &parser{file: file}
+// only used in messages. Every error is an *Error, the first of the file.
+func Parse(file string, text []byte) (*Set, error) { return parse(file, text, false) }
+
+// parse is Parse, with or without the keys that are pending.
+func parse(file string, text []byte, pending bool) (*Set, error) {
+	p := &parser{file: file, pending: pending}
 	if err := p.decode(text); err != nil {
 		return nil, err
 	}
 	return p.set()
 }
 
+// Problems reads a users.toml as Load does and returns all that is wrong with it, in the order of the file; of a file that
+// is not TOML only the first. It has the accounts if nothing is. The error is about a file that cannot be read.
+func Problems(path string) (*Set, []*Error, error) {
+	text, _, err := read(realOps(), path)
+	var e *Error
+	if errors.As(err, &e) {
+		return nil, []*Error{e}, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	p := &parser{file: path}
+	if err := p.decode(text); errors.As(err, &e) {
+		return nil, []*Error{e}, nil
+	}
+	set, _ := p.set()
+	return set, p.errs, nil
+}
+
 // parser turns one text into a Set.
 type parser struct {
-	file  string
-	items []item
-	order []toml.Key     // every key in file order
-	model map[string]any // the decoded text
-	lines map[string]int // first line of each path and of its beginnings, keyed by join
+	file    string
+	pending bool // takes pending keys: tests hold how they are read
+	items   []item
+	order   []toml.Key     // every key in file order
+	model   map[string]any // the decoded text
+	lines   map[string]int // first line of each path and of its beginnings, keyed by join
+	errs    []*Error       // what set found, in file order
 }
 
 func join(path ...string) string { return strings.Join(path, "\x00") }
@@ -108,6 +132,7 @@ func discreet(e toml.ParseError) string {
 func (p *parser) index(items []item) error {
 	p.items, p.lines = items, map[string]int{}
 	headers := map[string]int{}
+	tables := map[string]int{} // how many of each array of tables were seen
 	for _, it := range items {
 		if first := headers[join(it.path...)]; first > 0 && it.kind == header {
 			return p.errorf(it.line, "remove one of the two", "[%s] is already defined on line %d", clip(strings.Join(it.path, ".")), first)
@@ -115,13 +140,29 @@ func (p *parser) index(items []item) error {
 		if it.kind == header {
 			headers[join(it.path...)] = it.line
 		}
-		for n := range it.path {
-			if at := join(it.path[:n+1]...); p.lines[at] == 0 {
-				p.lines[at] = it.line
+		p.mention(it.line, it.path)
+		if it.kind == arrayHeader {
+			tables[join(it.path...)]++
+		}
+		for n := len(it.path); n > 1 && len(tables) > 0; n-- {
+			if count := tables[join(it.path[:n]...)]; count > 0 {
+				p.mention(it.line, slices.Concat(it.path[:n], []string{fmt.Sprint(count - 1)}, it.path[n:]))
 			}
 		}
 	}
 	return nil
+}
+
+// mention notes the first line of a path and of all it is inside of.
+func (p *parser) mention(line int, path []string) {
+	whole := join(path...)
+	end := -1
+	for _, part := range path {
+		end += 1 + len(part)
+		if at := whole[:end]; p.lines[at] == 0 {
+			p.lines[at] = line
+		}
+	}
 }
 
 // line returns where a path is first mentioned, or else what it is inside of.
@@ -134,97 +175,124 @@ func (p *parser) line(path ...string) int {
 	return 0
 }
 
-// set checks the decoded text and builds the accounts.
+// set checks the decoded text and builds the accounts. All that is wrong is in p.errs afterwards, the first of it is the error.
 func (p *parser) set() (*Set, error) {
-	for _, top := range []string{"users", "defaults"} {
-		if _, ok := p.model[top].(map[string]any); p.model[top] != nil && !ok {
-			return nil, p.errorf(p.line(top), "write it as a table: ["+top+map[string]string{"users": ".NAME"}[top]+"]", "%s must be a table", top)
-		}
-	}
 	keys := map[string]Key{}
 	for _, k := range Keys() {
 		keys[k.Name] = k
 	}
-	defaults := Account{Rights: All}
-	s := &Set{byName: map[string]*Account{}}
-	folded := map[string]int{} // lower-case name -> line
+	defaults := p.defaults(keys)
+	s := p.accounts(defaults)
+	var last []string // the key that was applied last; its parts follow it
 	for _, path := range p.order {
-		if path[0] != "users" && path[0] != "defaults" {
-			return nil, p.errorf(p.line(path[:1]...), "accounts are tables like [users.alice]", "unknown key %q", clip(path[0]))
-		}
-		if path[0] == "defaults" && len(path) > 1 {
-			if err := p.apply(&defaults, keys, "defaults", path[1]); err != nil {
-				return nil, err
-			}
-		}
-		if path[0] != "users" || len(path) < 2 || s.byName[path[1]] != nil {
+		if path[0] != "users" || len(path) < 3 || begins(path, last...) && last != nil {
 			continue
 		}
-		a := &Account{Name: path[1], Home: path[1], Line: p.line(path[:2]...)}
-		if err := CheckName(a.Name); err != nil {
-			also := ""
-			if first := folded[strings.ToLower(a.Name)]; first > 0 {
-				also = fmt.Sprintf(", and %s is on line %d", strings.ToLower(a.Name), first)
-			}
-			return nil, p.errorf(a.Line, nameHint, "%v%s", err, also)
+		if a := s.byName[path[1]]; a != nil {
+			p.apply(a, keys, path[:2], path[2])
 		}
-		folded[a.Name] = a.Line
-		s.byName[a.Name] = a
-		s.accounts = append(s.accounts, a)
+		last = path[:3]
 	}
-	for _, a := range s.accounts {
-		line, home := a.Line, a.Name
-		*a = Account{Name: a.Name, Home: home, Rights: defaults.Rights, Line: line}
-	}
-	for _, path := range p.order {
-		if path[0] == "users" && len(path) == 2 {
-			if _, ok := p.model["users"].(map[string]any)[path[1]].(map[string]any); !ok {
-				return nil, p.errorf(p.line(path...), "write it as a table: [users."+path[1]+"]", "users.%s must be a table", path[1])
-			}
-		}
-		if path[0] == "users" && len(path) > 2 {
-			if err := p.apply(s.byName[path[1]], keys, "users", path[1], path[2]); err != nil {
-				return nil, err
-			}
-		}
+	p.disjoint(s)
+	if len(p.errs) > 0 {
+		slices.SortStableFunc(p.errs, func(x, y *Error) int { return x.Line - y.Line })
+		p.errs = slices.CompactFunc(p.errs, func(x, y *Error) bool { return *x == *y })
+		return nil, p.errs[0]
 	}
 	p.warn(s)
-	return s, p.disjoint(s)
+	return s, nil
 }
 
-// apply stores the value of one key in an account.
-func (p *parser) apply(a *Account, keys map[string]Key, path ...string) error {
-	last := len(path) - 1
-	name, line, table := path[last], p.line(path...), p.model
-	for _, part := range path[:last] {
-		sub, ok := table[part].(map[string]any)
-		if !ok {
-			return p.errorf(line, "write it as a table: ["+strings.Join(path[:last], ".")+"]", "%s must be a table", strings.Join(path[:last], "."))
-		}
-		table = sub
+// refuse notes an error.
+func (p *parser) refuse(line int, advice, format string, args ...any) {
+	p.errs = append(p.errs, p.errorf(line, advice, format, args...))
+}
+
+// defaults reads [defaults].
+func (p *parser) defaults(keys map[string]Key) *Account {
+	d := &Account{Rights: All}
+	if _, ok := p.model["defaults"].(map[string]any); p.model["defaults"] != nil && !ok {
+		p.refuse(p.line("defaults"), "write it as a table: [defaults]", "defaults must be a table")
+		return d
 	}
-	subject := path[last-1]
-	k, ok := keys[name]
-	switch {
-	case !ok:
-		var names []string
-		for _, k := range Keys() {
-			names = append(names, k.Name)
+	for _, path := range p.order {
+		if path[0] == "defaults" && len(path) > 1 {
+			p.apply(d, keys, path[:1], path[1])
 		}
-		return p.errorf(line, "known keys: "+strings.Join(names, ", "), "%s: unknown key %q", subject, clip(name))
-	case subject == "defaults" && last == 1 && !k.defaults:
-		return p.errorf(line, "give it to each account", "[defaults] cannot hold %q", name)
+	}
+	return d
+}
+
+// accounts makes one account of each table of users, in file order, as it is before its keys are applied.
+func (p *parser) accounts(defaults *Account) *Set {
+	s := &Set{byName: map[string]*Account{}}
+	users, ok := p.model["users"].(map[string]any)
+	if p.model["users"] != nil && !ok {
+		p.refuse(p.line("users"), "write it as a table: [users.NAME]", "users must be a table")
+	}
+	for _, path := range p.order {
+		if path[0] != "users" && path[0] != "defaults" {
+			p.refuse(p.line(path[:1]...), "accounts are tables like [users.alice]", "unknown key %q", clip(path[0]))
+		}
+		if path[0] != "users" || len(path) < 2 || s.byName[path[1]] != nil || !ok {
+			continue
+		}
+		name := path[1]
+		line := p.line(path[:2]...)
+		if err := CheckName(name); err != nil {
+			also := ""
+			if first := s.byName[strings.ToLower(name)]; first != nil {
+				also = fmt.Sprintf(", and %s is on line %d", first.Name, first.Line)
+			}
+			p.refuse(line, nameHint, "%v%s", err, also)
+			continue
+		}
+		if _, ok := users[name].(map[string]any); !ok {
+			p.refuse(line, "write it as a table: [users."+name+"]", "users.%s must be a table", name)
+			continue
+		}
+		a := *defaults
+		a.Name, a.Home, a.Line = name, name, line
+		s.byName[name] = &a
+		s.accounts = append(s.accounts, &a)
+	}
+	return s
+}
+
+// apply stores the value of one key of a table in an account.
+func (p *parser) apply(a *Account, keys map[string]Key, in []string, name string) {
+	table := p.model
+	for _, part := range in {
+		table, _ = table[part].(map[string]any)
+	}
+	path := append(in[:len(in):len(in)], name)
+	subject := in[len(in)-1]
+	k, known := keys[name]
+	switch {
+	case !known:
+		p.refuse(p.line(path...), "known keys: "+keyNames(), "%s: unknown key %q", subject, clip(name))
+		return
+	case len(in) == 1 && !k.defaults:
+		p.refuse(p.line(path...), "give it to each account", "[defaults] cannot hold %q", name)
+		return
+	}
+	if k.Pending && !p.pending {
+		p.refuse(p.line(path...), "a limit that does not hold is worse than none", "%s: %s is %s: remove it", subject, name, notEnforced)
+		return
 	}
 	if err := k.set(a, table[name]); err != nil {
-		return p.errorf(line, "for example: "+k.example, "%s: %s: %v", subject, name, err)
+		var part *partError
+		if errors.As(err, &part) {
+			path = append(path, part.path...)
+		}
+		p.refuse(p.line(path...), "for example: "+k.example, "%s: %s: %v", subject, name, err)
 	}
-	return nil
 }
 
 // warn notes the accounts that cannot log in.
 func (p *parser) warn(s *Set) {
 	for _, a := range s.accounts {
-		if a.HasAuth {
+		if a.HasAuth || len(a.Keys) > 0 {
 			continue
 		}
 		why := "has no password"
@@ -236,22 +304,31 @@ func (p *parser) warn(s *Set) {
 }
 
 // disjoint refuses a home that is another one or lies inside it.
-func (p *parser) disjoint(s *Set) error {
-	sorted := slices.Clone(s.accounts)
-	// With a slash after every component, whatever lies inside a home sorts
-	// right behind it.
-	slices.SortStableFunc(sorted, func(a, b *Account) int { return strings.Compare(a.Home+"/", b.Home+"/") })
-	for i := 1; i < len(sorted); i++ {
-		outer, inner := sorted[i-1], sorted[i]
-		if !strings.HasPrefix(inner.Home+"/", outer.Home+"/") {
+func (p *parser) disjoint(s *Set) {
+	sorted := make([]string, len(s.accounts))
+	owner := make(map[string]*Account, len(s.accounts))
+	for i, a := range s.accounts {
+		// With a slash after every component, whatever lies inside a home sorts
+		// right behind it.
+		sorted[i] = a.Home + "/"
+		if first := owner[sorted[i]]; first != nil {
+			p.overlap(a, first, "is also")
 			continue
 		}
-		how := "lies inside"
-		if inner.Home == outer.Home {
-			how = "is also"
-		}
-		return p.errorf(p.line("users", inner.Name, "home"), "give each account a home of its own",
-			"%s: home %q %s the home of %s (line %d)", inner.Name, inner.Home, how, outer.Name, p.line("users", outer.Name, "home"))
+		owner[sorted[i]] = a
 	}
-	return nil
+	slices.Sort(sorted)
+	outer := ""
+	for _, home := range sorted {
+		if home != outer && outer != "" && strings.HasPrefix(home, outer) {
+			p.overlap(owner[home], owner[outer], "lies inside")
+			continue
+		}
+		outer = home
+	}
+}
+
+func (p *parser) overlap(a, with *Account, how string) {
+	p.refuse(p.line("users", a.Name, "home"), "give each account a home of its own", "%s: home %q %s the home of %s (line %d)",
+		a.Name, a.Home, how, with.Name, p.line("users", with.Name, "home"))
 }

@@ -2,15 +2,26 @@ package account
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/crypto/ssh"
 )
 
 // record is the credential of a thrown-away password.
 const record = "$scram-sha256-argon2id$v=19$m=65536,t=3,p=4$bkEsnhIeaT1Fyz6DQiDKcQ$YvsIqUPy8g2xaVcimu9dDDIz9iKbtCEoRf+MUd6fTmL3L96KWv4jA9UkYdKSZzB2nicgCC1wbVTpYJSgNMY5Dg"
+
+// Public keys whose private halves were thrown away.
+const (
+	publicKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEfRN7uHN+M5H0gMk1mB3OZ7wAa4WtN+FE1uQiMG2hiV"
+	ecdsaKey  = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBNvvMLgb2sQcZTr/RH2p2VD06p3AoRBPOCElaYvKf7KxXhHchGJJ+4X3rUWrjmP39depDTC1BOO148VFDKPLaK4="
+	rsaKey    = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQCi4y+Ipo2BRpoBE2oR+yrSQiOziv5ukFto18wAMEH5QcfQdCNrJf9Auk6SHxWW8iXqv3O/YRHVgpIVrZ5+SHCtuSw7eJiMboGYhGb839SBCcr1Hxu0vMmNcPyneaoIUtzNBmaE0SKYRgJekU02wCiL3SsaXU4GfcF5hjCJ+KlgvP/HPypGwXaQQHI7xtqSEYDLHf8kEvo0KMXBCWfNCqjSePooZoFZeU8Lr6e4vtKiRWIdusFTnm6gDlY+DDtT1Wi5E7wi1Zx0/amPNgxaPu6p9tlcCsohDagS8lfjVt7DH55xZDhznLrzd9J1gSiX5jIoXzAPltZi7eOGwK8s7lhf"
+	weakKey   = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQDYkAlr4BMxTvbVGj5x8gK1RSjQXVH++Mi8E+MqhATDrjQOv9fZFSxW7zQL+5+NdaeHxCSjEUMQpJdpyliTcs43hwS1ubAFC7ygVi5HXAkt7rJGnTxEtQfeswXICCn9i0xNhm4wdboUDSt/CkMaq7mYW0ptVbdrIVy/o4kz04231w=="
+)
 
 func TestExample(t *testing.T) {
 	text, err := os.ReadFile("../../users.toml.example")
@@ -23,20 +34,50 @@ func TestExample(t *testing.T) {
 	}
 	var got []string
 	for a := range s.All() {
-		got = append(got, fmt.Sprintf("%s %v %s %v %q", a.Name, a.HasAuth, a.Home, a.Rights, a.Locked))
+		got = append(got, fmt.Sprintf("%s %v %v %s %v %v %+v %v %s %q %v", a.Name, a.HasAuth, a.Keys, a.Home, a.Rights, a.Rules, a.Limits, a.AllowFrom, a.Expires, a.Locked, a.MustChange))
 	}
 	want := []string{
-		`alice true alice list,read,write,overwrite,delete ""`,
-		`reader false public list,read ""`,
-		`bob false bob list,read,write,overwrite,delete "on leave until May"`,
+		`alice true [ssh-ed25519 KEY alice@laptop] alice list,read,write,overwrite,delete [] {Quota:none QuotaFiles:none MaxFileSize:none RateUp:none RateDown:none MaxSessions:20} []  "" false`,
+		`reader false [] public list,read [/incoming=write] {Quota:none QuotaFiles:none MaxFileSize:50GiB RateUp:none RateDown:none MaxSessions:100} []  "" false`,
+		`scanner false [] scanner list,read,write,overwrite,delete [] {Quota:none QuotaFiles:none MaxFileSize:500MB RateUp:none RateDown:none MaxSessions:20} [192.0.2.7/32 2001:db8:1::/48] 2099-01-01 "" true`,
+		`bob false [] bob list,read,write,overwrite,delete [] {Quota:none QuotaFiles:none MaxFileSize:50GiB RateUp:none RateDown:none MaxSessions:20} []  "on leave until May" false`,
 	}
+	alice, _ := s.Lookup("alice")
+	got[0] = strings.Replace(got[0], ssh.FingerprintSHA256(alice.Keys[0]), "KEY", 1)
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	for _, k := range Keys() {
-		if !bytes.Contains(text, []byte("\n"+k.Name+" = ")) {
+		begin := "\n"
+		if k.Pending {
+			begin = "\n#"
+		}
+		if !bytes.Contains(text, []byte(begin+k.Name+" = ")) && !bytes.Contains(text, []byte("."+k.Name+"]]\n")) {
 			t.Errorf("the example does not show the key %s", k.Name)
 		}
+	}
+}
+
+// The page about accounts knows every key.
+func TestDocs(t *testing.T) {
+	text, err := os.ReadFile("../../docs/accounts.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range Keys() {
+		if !bytes.Contains(text, []byte("`"+k.Name+"`")) && !bytes.Contains(text, []byte("."+k.Name+"]]`")) {
+			t.Errorf("docs/accounts.md does not explain %s", k.Name)
+		}
+	}
+	_, snippet, _ := strings.Cut(string(text), "```toml\n")
+	snippet, _, _ = strings.Cut(snippet, "```")
+	s, err := Parse("docs/accounts.md", []byte(snippet))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, ok := s.Lookup("agency")
+	if !ok || a.RightsAt("/incoming/x") != List|Write || a.RightsAt("/incoming/private/x") != 0 || a.RightsAt("/") != List|Read {
+		t.Errorf("the example of rules is %+v", a)
 	}
 }
 
@@ -120,6 +161,35 @@ func TestParseErrors(t *testing.T) {
 		{"locked with an escape", "[users.a]\nlocked = \"\\u001b[2J\"\n", "u:2: a: locked: holds a control character"},
 		{"credential as a reason", "[users.a]\nlocked = '" + record + "'\n", "u:2: a: locked: looks like a credential"},
 		{"credential as a home", "[users.a]\nhome = '" + record + "'\n", "u:2: a: home: looks like a credential"},
+		{"a default is wrong", "[defaults]\nquota = 10\n[users.a]\n", "u:2: defaults: quota: must be a string such as \"10GiB\""},
+		{"keys for all", "[defaults]\nkeys = []\n", "u:2: [defaults] cannot hold \"keys\""},
+		{"quota 0", "[users.a]\nquota = '0GiB'\n", "u:2: a: quota: must be more than 0; \"none\" is no limit"},
+		{"quota negative", "[users.a]\nquota = '-1GiB'\n", "u:2: a: quota: \"-1GiB\" is not a number with a unit, such as 10GiB"},
+		{"quota overflows", "[users.a]\nquota = '8192PiB'\n", "u:2: a: quota: \"8192PiB\" is too large"},
+		{"files negative", "[users.a]\nquota_files = -1\n", "u:2: a: quota_files: must be more than 0; \"none\" is no limit"},
+		{"files a float", "[users.a]\nquota_files = 1.5\n", "u:2: a: quota_files: must be a number without quotes, or \"none\""},
+		{"rate a size", "[users.a]\nrate_up = '1MiB'\n", "u:2: a: rate_up: \"1MiB\" does not end in /s"},
+		{"rate a trickle", "[users.a]\nrate_down = '100B/s'\n", "u:2: a: rate_down: must be at least 1KiB/s"},
+		{"sessions a string", "[users.a]\nmax_sessions = '4'\n", "u:2: a: max_sessions: must be a number without quotes, or \"none\""},
+		{"network too long", "[users.a]\nallow_from = ['192.0.2.0/33']\n", "u:2: a: allow_from: \"192.0.2.0/33\" is neither an address nor a network such as 192.0.2.0/24"},
+		{"network with a host", "[users.a]\nallow_from = ['192.0.2.7/24']\n", "u:2: a: allow_from: \"192.0.2.7/24\" has bits beyond the network: write 192.0.2.0/24"},
+		{"mapped network", "[users.a]\nallow_from = ['::ffff:192.0.2.7']\n", "u:2: a: allow_from: \"::ffff:192.0.2.7\" is an IPv4 address written as IPv6: write 192.0.2.7"},
+		{"address with a zone", "[users.a]\nallow_from = ['fe80::1%eth0']\n", "u:2: a: allow_from: \"fe80::1%eth0\" is neither an address nor a network such as 192.0.2.0/24"},
+		{"no such day", "[users.a]\nexpires = '2027-02-29'\n", "u:2: a: expires: \"2027-02-29\" is not a date such as 2027-01-31"},
+		{"a moment", "[users.a]\nexpires = 2027-02-28T12:00:00Z\n", "u:2: a: expires: must be a date without a time, such as 2027-01-31"},
+		{"a word for a switch", "[users.a]\nmust_change_password = 'yes'\n", "u:2: a: must_change_password: must be true or false"},
+		{"key is none", "[users.a]\nkeys = ['ssh-ed25519']\n", "u:2: a: keys: key 1: \"ssh-ed25519\" is not a public key such as ssh-ed25519 AAAA... name"},
+		{"key with options", "[users.a]\nkeys = ['no-pty " + publicKey + "']\n", "u:2: a: keys: key 1: options such as \"no-pty\" are not taken; allow_from limits addresses"},
+		{"key twice", "[users.a]\nkeys = ['" + publicKey + "', '" + publicKey + " again']\n", "u:2: a: keys: key 2 is there twice"},
+		{"private key", "[users.a]\nkeys = ['-----BEGIN OPENSSH PRIVATE KEY-----']\n", "u:2: a: keys: key 1: this is a private key; the public one is in the file that ends in .pub"},
+		{"short RSA key", "[users.a]\nkeys = ['" + weakKey + "']\n", "u:2: a: keys: key 1: an RSA key needs at least 2048 bits, this one has 1024"},
+		{"rules are a table", "[users.a.rules]\npath = '/x'\n", "u:1: a: rules: must be tables like [[users.NAME.rules]], or []"},
+		{"rule without rights", "[users.a]\n[[users.a.rules]]\npath = '/x'\n", "u:2: a: rules: a rule needs rights"},
+		{"rule without a path", "[users.a]\n[[users.a.rules]]\nrights = []\n", "u:2: a: rules: a rule needs a path, a string"},
+		{"second rule is wrong", "[users.a]\n[[users.a.rules]]\npath = '/x'\nrights = []\n[[users.a.rules]]\npath = 'y'\nrights = []\n", "u:6: a: rules: path \"y\" is not the shortest spelling of a path that begins with /, the home"},
+		{"second rights are wrong", "[users.a]\n[[users.a.rules]]\npath = '/x'\nrights = []\n\n[[users.a.rules]]\npath = '/y'\nrights = ['admin']\n", "u:8: a: rules: rights of \"/y\": exec and admin cannot be given by a rule"},
+		{"same path twice", "[[users.a.rules]]\npath = '/x'\nrights = []\n[[users.a.rules]]\npath = '/x'\nrights = ['list']\n", "u:5: a: rules: there are two for \"/x\""},
+		{"unknown key in a rule", "[[defaults.rules]]\npath = '/x'\nright = []\n", "u:3: defaults: rules: unknown key \"right\": a rule has path and rights"},
 		{"locked too long", "[users.a]\nlocked = '" + strings.Repeat("x", 201) + "'\n", "u:2: a: locked: is too long (at most 200 bytes)"},
 		{"too large", strings.Repeat("#\n", maxFile/2+1), "u: is larger than 8 MiB"},
 		{"many tables", strings.Repeat("[x]\n", maxItems+1), "u:200001: too many keys and tables (at most 200000)"},
@@ -130,7 +200,7 @@ func TestParseErrors(t *testing.T) {
 		{"deep after an error", "x = }" + strings.Repeat("[", 3<<20), ""},
 		{"deep after a bad string", "x = \"\\q" + strings.Repeat("[", 3<<20) + "\"\n", ""},
 	} {
-		_, err := Parse("u", []byte(tt.text))
+		_, err := parse("u", []byte(tt.text), true)
 		e, ok := err.(*Error)
 		if !ok {
 			t.Errorf("%s: got %v, want an *Error", tt.name, err)
@@ -147,6 +217,87 @@ func TestParseErrors(t *testing.T) {
 		if tt.want == "" && (e.Line == 0 || len(e.Error()) > 200) {
 			t.Errorf("%s: got %q, want a short message with a line", tt.name, e)
 		}
+	}
+}
+
+// A key that is not enforced is refused wherever it stands, and the server's own way of reading takes it at no time.
+func TestPending(t *testing.T) {
+	values := map[string]string{"quota": "'10GiB'", "quota_files": "5", "rate_up": "'1MiB/s'", "rate_down": "'1MiB/s'"}
+	for _, k := range Keys() {
+		if !k.Pending {
+			continue
+		}
+		for table, subject := range map[string]string{"[users.a]": "a", "[defaults]": "defaults"} {
+			text := []byte("# top\n" + table + "\n" + k.Name + " = " + values[k.Name] + "\n")
+			if _, err := parse("u", text, true); err != nil {
+				t.Errorf("%s: %v", text, err)
+			}
+			_, err := Parse("u", text)
+			if want := "u:3: " + subject + ": " + k.Name + " is not enforced by this version: remove it"; err == nil || err.Error() != want {
+				t.Errorf("%s: got %v, want %s", text, err, want)
+			}
+			path := write(t, string(text))
+			if _, err := Open(path); err == nil {
+				t.Errorf("%s: a server starts", text)
+			}
+			if err := Edit(path, func(x *Text) error { return x.Add("new") }); err == nil {
+				t.Errorf("%s: it was edited", text)
+			}
+			if _, list, err := Problems(path); err != nil || len(list) != 1 || list[0].Line != 3 {
+				t.Errorf("%s: %v, %v", text, list, err)
+			}
+		}
+		path := write(t, "[users.a]\n")
+		s, err := Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("[users.a]\n"+k.Name+" = "+values[k.Name]+"\n[users.b]\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Reload(); err == nil || s.Current().Len() != 1 {
+			t.Errorf("%s: a reload takes it: %v", k.Name, err)
+		}
+		path = write(t, "[users.a]\n")
+		var refused *EditError
+		if err := Edit(path, func(x *Text) error { return x.Set("a", k.Name, strings.Trim(values[k.Name], "'")) }); !errors.As(err, &refused) {
+			t.Errorf("%s was set: %v", k.Name, err)
+		}
+	}
+}
+
+// All that is wrong is told, in the order of the file, once.
+func TestProblems(t *testing.T) {
+	path := write(t, "[users.a]\nhome = '/'\nmax_file_size = 1\nrules = [{path='/x'},\n  {path='y'}]\n[users.b]\nhome = 'c'\n[users.C]\n[users.c]\nlockd = 1\n[defaults]\nmax_sessions = ''\n[user.x]\n")
+	_, list, err := Problems(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range list {
+		got = append(got, strings.TrimPrefix(e.Error(), path+":"))
+		if e.Hint() == "" {
+			t.Errorf("%v: no advice", e)
+		}
+	}
+	want := []string{
+		`2: a: home: must be relative to the homes directory`,
+		`3: a: max_file_size: must be a string such as "10GiB"`,
+		`4: a: rules: a rule needs rights`,
+		`8: bad account name "C"`,
+		`9: c: home "c" is also the home of b (line 7)`,
+		`10: c: unknown key "lockd"`,
+		`12: defaults: max_sessions: must be a number without quotes, or "none"`,
+		`13: unknown key "user"`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if set, list, err := Problems(write(t, "[users.a]\n")); err != nil || len(list) > 0 || set.Len() != 1 {
+		t.Errorf("a right file: %v, %v, %v", set, list, err)
+	}
+	if _, list, err := Problems(write(t, "[users.a\n[users.a\n")); err != nil || len(list) != 1 {
+		t.Errorf("not TOML: %v, %v", list, err)
 	}
 }
 

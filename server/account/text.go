@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -38,7 +39,17 @@ type Text struct {
 	want  map[string]any // what the text must decode to in the end
 	eol   string
 	lines *parser // of the text as it was, for messages
+
+	old    []byte                    // the text as it was
+	head   int                       // so many of its first bytes were not touched,
+	tail   int                       // and so many of its last
+	edited map[string]map[string]any // the accounts that verbs looked for, as they were; nil for one that was not there
+	items  []item                    // of the text as it is, nil if not known
+	inline bool                      // users is written as an inline table
 }
+
+// Change gives a key the value that the text of the option --Key means; "" removes the key.
+type Change struct{ Key, Option string }
 
 // newText begins an edit of a valid text; any other is an *Error.
 func newText(file string, text []byte) (*Text, error) {
@@ -50,7 +61,9 @@ func newText(file string, text []byte) (*Text, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Text{file: file, text: text, was: was, want: p.model, eol: "\n", lines: p}
+	t := &Text{file: file, text: text, was: was, want: p.model, eol: "\n", lines: p,
+		old: text, head: len(text), tail: len(text), edited: map[string]map[string]any{}, items: p.items}
+	t.inline = slices.ContainsFunc(p.items, func(it item) bool { return it.kind == pair && slices.Equal(it.path, []string{"users"}) })
 	if i := bytes.IndexByte(text, '\n'); i > 0 && text[i-1] == '\r' {
 		t.eol = "\r\n"
 	}
@@ -72,25 +85,44 @@ func (t *Text) byHand(why string, path ...string) error {
 func (t *Text) account(name string) map[string]any {
 	users, _ := t.want["users"].(map[string]any)
 	a, _ := users[name].(map[string]any)
+	if _, known := t.edited[name]; !known {
+		t.edited[name] = maps.Clone(a)
+	}
 	return a
 }
 
-// Add appends an account without keys. The name may be refused (EditError)
-// or in use (ErrExists).
-func (t *Text) Add(name string) error {
+// Add appends an account with the given keys. The name may be refused (EditError)
+// or in use (ErrExists), a value refused (EditError).
+func (t *Text) Add(name string, keys ...Change) error {
 	if err := CheckName(name); err != nil {
 		return err
 	}
 	if t.account(name) != nil {
 		return ErrExists
 	}
-	if slices.ContainsFunc(t.lines.items, func(it item) bool { return it.kind == pair && slices.Equal(it.path, []string{"users"}) }) {
+	if t.inline {
 		return t.byHand("users is written as an inline table", "users")
+	}
+	account, lines, rules := map[string]any{}, "", ""
+	for _, c := range keys {
+		v, err := valueOf(c)
+		if err != nil {
+			return err
+		}
+		if v == nil {
+			continue
+		}
+		account[c.Key] = v
+		if tables, ok := v.([]map[string]any); ok {
+			rules += t.tables(name, tables)
+		} else {
+			lines += c.Key + " = " + render(v) + t.eol
+		}
 	}
 	if t.want["users"] == nil {
 		t.want["users"] = map[string]any{}
 	}
-	t.want["users"].(map[string]any)[name] = map[string]any{}
+	t.want["users"].(map[string]any)[name] = account
 	var gap string
 	if len(t.text) > 0 {
 		gap = t.eol
@@ -98,12 +130,28 @@ func (t *Text) Add(name string) error {
 			gap += t.eol
 		}
 	}
-	heading := name
-	if strings.Contains(name, ".") {
-		heading = quote(name)
-	}
-	t.splice(len(t.text), len(t.text), gap+"[users."+heading+"]"+t.eol)
+	t.splice(len(t.text), len(t.text), gap+"[users."+heading(name)+"]"+t.eol+lines+rules)
 	return nil
+}
+
+// heading writes a name as a part of a header.
+func heading(name string) string {
+	if strings.Contains(name, ".") {
+		return quote(name)
+	}
+	return name
+}
+
+// valueOf returns the TOML value of a key, nil if it is to be removed.
+func valueOf(c Change) (any, error) {
+	k, known := keyNamed(c.Key)
+	if !known {
+		return nil, &EditError{Msg: fmt.Sprintf("unknown key %q", clip(c.Key))}
+	}
+	if c.Option == "" {
+		return nil, nil
+	}
+	return k.value(c.Option)
 }
 
 // Set gives a key the value that the text of the command-line option --key
@@ -111,18 +159,41 @@ func (t *Text) Add(name string) error {
 // value refused (EditError).
 func (t *Text) Set(name, key, option string) error {
 	a := t.account(name)
-	k, known := keyNamed(key)
-	switch {
-	case a == nil:
+	if a == nil {
 		return ErrNotFound
-	case !known:
-		return &EditError{Msg: fmt.Sprintf("unknown key %q", clip(key))}
-	case option == "":
-		return t.clear(name, key, a)
 	}
-	v, err := k.value(option)
+	v, err := valueOf(Change{key, option})
 	if err != nil {
 		return err
+	}
+	return t.put(name, key, v)
+}
+
+// Off makes a key say nothing: it removes it, and where [defaults] have it gives the account the value that takes that
+// back. The account may be missing (ErrNotFound).
+func (t *Text) Off(name, key string) error {
+	k, known := keyNamed(key)
+	switch {
+	case !known:
+		return &EditError{Msg: fmt.Sprintf("unknown key %q", clip(key))}
+	case t.account(name) == nil:
+		return ErrNotFound
+	}
+	defaults, _ := t.want["defaults"].(map[string]any)
+	if _, common := defaults[key]; common && k.off != nil {
+		return t.put(name, key, k.off)
+	}
+	return t.put(name, key, nil)
+}
+
+// put gives a key of an account a value, or removes it if that is nil.
+func (t *Text) put(name, key string, v any) error {
+	a := t.account(name)
+	if _, tables := a[key].([]map[string]any); tables || isTables(v) {
+		return t.putTables(name, key, v)
+	}
+	if v == nil {
+		return t.clear(name, key, a)
 	}
 	value := render(v)
 	head, body, err := t.section(name)
@@ -144,14 +215,18 @@ func (t *Text) Set(name, key, option string) error {
 		if len(body) > 0 {
 			last = body[len(body)-1]
 		}
-		line := key + " = " + value + t.eol
-		if t.text[last.end-1] != '\n' {
-			line = t.eol + line
-		}
-		t.splice(last.end, last.end, line)
+		t.insert(last.end, key+" = "+value+t.eol)
 	}
 	a[key] = v
 	return nil
+}
+
+// insert puts whole lines where another line ends.
+func (t *Text) insert(at int, lines string) {
+	if at > 0 && t.text[at-1] != '\n' {
+		lines = t.eol + lines
+	}
+	t.splice(at, at, lines)
 }
 
 // clear removes a key's lines. A comment at their end stays, as a line of its own.
@@ -190,29 +265,49 @@ func (t *Text) Delete(name string) error {
 	if _, _, err := t.section(name); err != nil {
 		return err
 	}
-	items, _ := scan(t.text)
-	for i := len(items) - 1; i >= 0; i-- {
-		if items[i].kind == pair || !begins(items[i].path, "users", name) {
-			continue
-		}
-		last := items[i]
-		for j := i + 1; j < len(items) && items[j].kind == pair; j++ {
-			last = items[j]
-		}
-		start, end := items[i].start, last.end
-		// Of the blank lines on both sides one is enough.
-		before := start > 0 && blankEnd(t.text[:start])
-		if rest := t.text[end:]; before && (len(rest) == 0 || rest[0] == '\n' || bytes.HasPrefix(rest, []byte("\r\n"))) {
-			start = len(bytes.TrimSuffix(bytes.TrimSuffix(t.text[:start], []byte("\n")), []byte("\r")))
-		}
-		t.splice(start, end, "")
-	}
+	items, _ := t.scan()
+	t.remove(items, "users", name)
 	users := t.want["users"].(map[string]any)
 	delete(users, name)
 	if len(users) == 0 && !slices.ContainsFunc(items, func(it item) bool { return it.kind == header && len(it.path) == 1 && it.path[0] == "users" }) {
 		delete(t.want, "users")
 	}
 	return nil
+}
+
+// remove removes the tables whose paths begin with path.
+func (t *Text) remove(items []item, path ...string) {
+	for i := len(items) - 1; i >= 0; i-- {
+		if items[i].kind != pair && begins(items[i].path, path...) {
+			t.removeTable(items, i)
+		}
+	}
+}
+
+// removeTable removes the lines of the table whose header is items[i]; what is behind it in items is still right afterwards.
+func (t *Text) removeTable(items []item, i int) {
+	start, end := items[i].start, items[i].end
+	for j := i + 1; j < len(items) && items[j].kind == pair; j++ {
+		end = items[j].end
+	}
+	// Of the blank lines on both sides one is enough.
+	before := start > 0 && blankEnd(t.text[:start])
+	if rest := t.text[end:]; before && (len(rest) == 0 || rest[0] == '\n' || bytes.HasPrefix(rest, []byte("\r\n"))) {
+		start = len(bytes.TrimSuffix(bytes.TrimSuffix(t.text[:start], []byte("\n")), []byte("\r")))
+	}
+	t.splice(start, end, "")
+}
+
+// scan returns the items of the text as it is.
+func (t *Text) scan() ([]item, *scanError) {
+	if t.items == nil {
+		items, bad := scan(t.text)
+		if bad != nil {
+			return nil, bad
+		}
+		t.items = items
+	}
+	return t.items, nil
 }
 
 // blankEnd reports whether text ends in an empty line.
@@ -226,7 +321,7 @@ func begins(path []string, with ...string) bool {
 
 // section finds the one [users.NAME] header and the pairs below it.
 func (t *Text) section(name string) (head item, body []item, err error) {
-	items, bad := scan(t.text)
+	items, bad := t.scan()
 	if bad != nil {
 		return item{}, nil, t.byHand("the text cannot be edited safely", "users", name)
 	}
@@ -258,30 +353,12 @@ func (t *Text) pair(body []item, name, key string) (old item, found bool, err er
 }
 
 func (t *Text) splice(from, to int, with string) {
+	t.head, t.tail, t.items = min(t.head, from), min(t.tail, len(t.text)-to), nil
+	if from == len(t.text) && len(t.text) > len(t.old) {
+		t.text = append(t.text, with...) // its own array since the first splice
+		return
+	}
 	t.text = slices.Concat(t.text[:from], []byte(with), t.text[to:])
-}
-
-// finish returns the edited text after making sure that it decodes to what
-// was wanted and is a valid users.toml.
-func (t *Text) finish() ([]byte, error) {
-	p := &parser{file: t.file}
-	refused := &EditError{Msg: "the edit would change something else", Advice: "edit " + t.file + " by hand"}
-	if err := p.decode(t.text); err != nil {
-		refused.Msg = "the edit would break the file"
-		return nil, refused
-	}
-	if p.model == nil {
-		p.model = map[string]any{}
-	}
-	if !reflect.DeepEqual(p.model, t.want) {
-		return nil, refused
-	}
-	_, err := p.set()
-	var e *Error
-	if errors.As(err, &e) {
-		return nil, &EditError{Msg: e.Msg, Advice: e.Advice}
-	}
-	return t.text, err
 }
 
 // render writes a value as TOML on one line.
@@ -295,6 +372,8 @@ func render(v any) string {
 			parts[i] = render(v[i])
 		}
 		return "[" + strings.Join(parts, ", ") + "]"
+	case map[string]any: // of an inline rule
+		return "{ path = " + render(v["path"]) + ", rights = " + render(v["rights"]) + " }"
 	default:
 		return fmt.Sprint(v)
 	}

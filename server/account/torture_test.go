@@ -60,6 +60,12 @@ func tap(fault func(k int) error) (o ops, log *[]string) {
 			}
 			return real.rename(from, to)
 		},
+		link: func(from, to string) error {
+			if err := fails("link"); err != nil {
+				return err
+			}
+			return real.link(from, to)
+		},
 		remove: func(name string) error {
 			if err := fails("remove"); err != nil {
 				return err

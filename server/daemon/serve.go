@@ -117,8 +117,12 @@ func (s *settings) serve(ctx context.Context, stderr io.Writer) error {
 		server.Enforce()
 	}, func(err error) { log.Error("accounts not read", "err", err) })
 
+	days := time.NewTicker(time.Minute)
+	defer days.Stop()
 	for {
 		select {
+		case <-days.C:
+			server.Enforce() // accounts expire
 		case err := <-failed:
 			stop()
 			return err

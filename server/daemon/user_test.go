@@ -16,12 +16,23 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ferry/server/account"
+	"ferry/shared/login"
 )
 
-// ferryd runs `ferryd user ...` with the given standard input.
+// ferryd runs `ferryd user ...` with the given standard input. Its passwords are as cheap as they may be.
 func ferryd(stdin string, args ...string) (stdout, stderr string, err error) {
+	return userRun(newUserCommand(&userAdmin{params: login.Params{Memory: 19 << 10, Time: 2, Threads: 1}}), stdin, args...)
+}
+
+// userWith is ferryd with options that the command line does not have.
+func userWith(u *userAdmin, stdin string, args ...string) (stdout string, err error) {
+	stdout, _, err = userRun(newUserCommand(u), stdin, args...)
+	return stdout, err
+}
+
+func userRun(c *cobra.Command, stdin string, args ...string) (stdout, stderr string, err error) {
 	root := &cobra.Command{Use: "ferryd", SilenceUsage: true, SilenceErrors: true}
-	root.AddCommand(userCommand())
+	root.AddCommand(c)
 	var out, errs bytes.Buffer
 	root.SetIn(strings.NewReader(stdin))
 	root.SetOut(&out)
@@ -59,14 +70,19 @@ func TestUser(t *testing.T) {
 	}
 
 	must(t, "", "lock", "alice", "--reason", "left", "--data", dir)
-	const alice = `{"auth":"password","home":"alice","locked":"left","name":"alice","rights":["list","read"]}` + "\n"
+	const alice = `{"allow_from":[],"auth":"password","expires":"","home":"alice","keys":[],"locked":"left","max_file_size":0,"max_sessions":0,` +
+		`"must_change_password":false,"name":"alice","quota":0,"quota_files":0,"rate_down":0,"rate_up":0,"rights":["list","read"],"rules":[]}` + "\n"
 	if got := must(t, "", "show", "alice", "--json", "--data", dir); got != alice {
 		t.Errorf("show --json: got %s", got)
 	}
-	if got, want := must(t, "", "show", "alice", "--data", dir), "name: alice\nauth: password\nhome: alice\nrights: list,read\nlocked: left\n"; got != want {
+	if got, want := must(t, "", "show", "alice", "--data", dir), "name: alice\nauth: password\nkeys: -\nhome: alice\nrights: list,read\nrules: -\nallow_from: -\n"+
+		"expires: -\nlocked: left\nmust_change_password: false\nquota: none\nquota_files: none\nmax_file_size: none\nrate_up: none\nrate_down: none\n"+
+		"max_sessions: none\n"; got != want {
 		t.Errorf("show: got %q, want %q", got, want)
 	}
-	if got, want := must(t, "", "list", "--data", dir), "alice  password  alice     list,read                         left\nbob    password  team/bob  list,read,write,overwrite,delete  -\n"; got != want {
+	if got, want := must(t, "", "list", "--data", dir), "NAME   AUTH      HOME      RIGHTS                            EXPIRES  LOCKED\n"+
+		"alice  password  alice     list,read                         -        left\n"+
+		"bob    password  team/bob  list,read,write,overwrite,delete  -        -\n"; got != want {
 		t.Errorf("list: got\n%swant\n%s", got, want)
 	}
 	for line := range strings.Lines(must(t, "", "list", "--json", "--users", filepath.Join(dir, "users.toml"))) {
@@ -80,7 +96,11 @@ func TestUser(t *testing.T) {
 	}
 
 	before := find(t, dir, "alice")
-	must(t, "other\n", "passwd", "alice", "--data", dir, "--password-stdin")
+	if _, _, err := userRun(userCommand(), "", "add", "real", "--generate", "--data", dir); err != nil || find(t, dir, "real").Auth.Params != login.DefaultParams() {
+		t.Errorf("a real account: %v, costs %+v", err, find(t, dir, "real").Auth.Params)
+	}
+	must(t, "", "del", "real", "--data", dir)
+	must(t, "another pass word\n", "passwd", "alice", "--data", dir, "--password-stdin")
 	must(t, "", "unlock", "alice", "--data", dir)
 	must(t, "", "unlock", "alice", "--data", dir) // again is no error
 	must(t, "", "mod", "alice", "--data", dir, "--rights", "", "--home", "al")
@@ -102,7 +122,7 @@ func TestUser(t *testing.T) {
 			t.Errorf("home %s: %v, want there: %v", name, err, there)
 		}
 	}
-	if got := must(t, "", "list", "--data", dir); got != "" {
+	if got := must(t, "", "list", "--data", dir); strings.Count(got, "\n") != 1 {
 		t.Errorf("left over: %s", got)
 	}
 }
@@ -124,7 +144,7 @@ func find(t *testing.T, dir, name string) *account.Account {
 // Nothing that is printed, and no error, holds a part of a credential.
 func TestUserSecrets(t *testing.T) {
 	dir := t.TempDir()
-	must(t, "swordfish\n", "add", "alice", "--data", dir, "--password-stdin")
+	must(t, "swordfish and chips\n", "add", "alice", "--data", dir, "--password-stdin")
 	file := filepath.Join(dir, "users.toml")
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -168,6 +188,7 @@ func TestUserErrors(t *testing.T) {
 	if err := os.Chmod(open, 0o666); err != nil {
 		t.Fatal(err)
 	}
+	const known = "known keys: auth, keys, home, rights, rules, allow_from, expires, locked, must_change_password, quota, quota_files, max_file_size, rate_up, rate_down, max_sessions"
 	for _, tt := range []struct {
 		args       string
 		code       int
@@ -186,6 +207,21 @@ func TestUserErrors(t *testing.T) {
 		{"add bob --data DIR --generate --rights fly", 2, `user add: bob: rights: "fly" is not one of list, read, write, overwrite, delete, exec, admin, *`, `in the file it looks like: rights = ["list", "read"]`},
 		{"add bob --data DIR --password-stdin", 1, "user add: bob: password is empty", ""},
 		{"add bob --data DIR --generate --home alice/b", 1, `user add: bob: bob: home "alice/b" lies inside the home of alice (line 2)`, "give each account a home of its own"},
+		{"add bob --data DIR --generate --max-file-size 10", 2, `user add: bob: max_file_size: "10" has no unit that is known: B, KiB, MiB, GiB, TiB, PiB (powers of 1024) or kB, MB, GB, TB, PB`, `in the file it looks like: max_file_size = "4GiB"`},
+		{"add bob --data DIR --generate --quota 10GiB", 2, "user add: bob: quota is not enforced by this version: remove it", "a limit that does not hold is worse than none"},
+		{"add bob --data DIR --generate --max_sessions few", 2, `user add: bob: max_sessions: "few" is not a number`, "in the file it looks like: max_sessions = 4"},
+		{"add bob --data DIR --generate --must-change-password yes", 2, `user add: bob: must_change_password: "yes" is neither true nor false`, "in the file it looks like: must_change_password = true"},
+		{"expire alice tomorrow --data DIR", 2, `user expire: alice: expires: "tomorrow" is not a date such as 2027-01-31`, `in the file it looks like: expires = "2027-01-31"`},
+		{"expire alice --data DIR", 2, "user expire: 1 arguments instead of 2", "ferryd user expire NAME DATE --data DIR"},
+		{"expire bob never --data DIR", 6, "user expire: bob: no such user", "ferryd user list --users DIR/users.toml shows the names"},
+		{"key", 2, "user key: no command given", "ferryd user key --help lists the commands"},
+		{"key add alice --data DIR", 2, "user key add: 1 arguments instead of at least 2", "ferryd user key add NAME KEY... --data DIR"},
+		{"key add alice ssh-ed25519 --data DIR", 2, `user key add: alice: "ssh-ed25519" is not a public key such as ssh-ed25519 AAAA... name`, "give the text of a .pub file, or its path"},
+		{"key del alice x --data DIR", 1, "user key del: alice: the account has no such key", "ferryd user show alice lists them"},
+		{"explain alice in --data DIR", 2, `user explain: alice: "in" is not a path of the home`, "such as / or /in/box"},
+		{"explain bob --data DIR", 6, "user explain: bob: no such user", "ferryd user list --users DIR/users.toml shows the names"},
+		{"import DIR/none --data DIR", 1, "user import: DIR/none: no such file or directory", ""},
+		{"export DIR/users.toml --data DIR", 1, "user export: DIR/users.toml: file exists", ""},
 		{"add alice --data DIR --generate", 9, "user add: alice: name in use", "choose another name, or change the account with ferryd user mod"},
 		{"mod alice --data DIR", 2, "user mod: alice: nothing to change", "ferryd user mod --help lists the options"},
 		{"mod bob --data DIR --home x", 6, "user mod: bob: no such user", "ferryd user list --users DIR/users.toml shows the names"},
@@ -197,8 +233,8 @@ func TestUserErrors(t *testing.T) {
 		{"del alice --purge --users DIR/users.toml", 2, "user del: alice: --purge needs the data directory", "give --data DIR"},
 		{"show \x1b[2J --data DIR", 6, `user show: "\x1b[2J": no such user`, "ferryd user list --users DIR/users.toml shows the names"},
 		{"check --users DIR/none.toml", 1, "user check: DIR/none.toml: no such file or directory", ""},
-		{"check --users DIR/bad.toml", 7, `user check: DIR/bad.toml:2: a: unknown key "lockd"`, "known keys: auth, keys, home, rights, locked"},
-		{"add c --users DIR/bad.toml --generate", 7, `user add: c: DIR/bad.toml:2: a: unknown key "lockd"`, "known keys: auth, keys, home, rights, locked"},
+		{"check --users DIR/bad.toml", 7, `user check: DIR/bad.toml:2: a: unknown key "lockd"`, known},
+		{"add c --users DIR/bad.toml --generate", 7, `user add: c: DIR/bad.toml:2: a: unknown key "lockd"`, known},
 		{"list --users DIR/open.toml", 7, "user list: DIR/open.toml: is open to others (mode 0666)", "type: chmod 600 DIR/open.toml"},
 	} {
 		out, _, err := ferryd("", strings.Fields(strings.ReplaceAll(tt.args, "DIR", dir))...)

@@ -111,10 +111,10 @@ func (p *Process) Fingerprint() string {
 	return strings.TrimSpace(out)
 }
 
-// Signal sends it a signal.
+// Signal sends it a signal, unless it has ended.
 func (p *Process) Signal(s os.Signal) {
 	p.t.Helper()
-	if err := p.cmd.Process.Signal(s); err != nil {
+	if err := p.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		p.t.Fatal(err)
 	}
 }

@@ -226,10 +226,8 @@ func (g *gate) byKey(r *wire.KeyRequest) error {
 // enter lets an account in that has proved to be it, and begins its session. key is the public key that did it, nil for the
 // password.
 func (g *gate) enter(a *account.Account, final string, key []byte) error {
-	if a.Locked != "" {
-		g.log.Warn("login refused", "user", a.Name, "reason", "locked")
-		g.no(wire.Denied, "the account is locked: %s", a.Locked)
-		return errors.New("account locked")
+	if why := g.srv.barred(a, addrOf(g.nc), key == nil); why != nil {
+		return g.turnAway(a, why)
 	}
 	home, err := g.srv.openHome(a)
 	if err != nil {
@@ -237,10 +235,21 @@ func (g *gate) enter(a *account.Account, final string, key []byte) error {
 		g.no(wire.Denied, "the home directory is missing or unusable: tell the administrator")
 		return errors.New("home unusable")
 	}
-	ses := g.srv.begin(g.conn, a, key, home)
+	ses, err := g.srv.begin(g.conn, a, key, home)
+	if err != nil {
+		return g.turnAway(a, err)
+	}
 	g.home = home
 	return g.say(&wire.ProofAnswer{Message: final, Session: ses.id, Secret: hex.EncodeToString(ses.secret[:]), Boot: g.srv.boot, User: a.Name,
 		Rights: a.Rights.Names(), Features: []string{"nosync"}})
+}
+
+// turnAway tells somebody whose proof was right why the account cannot come in now.
+func (g *gate) turnAway(a *account.Account, why error) error {
+	e := g.errorOf("", why)
+	g.log.Warn("login refused", "user", a.Name, "reason", e.Message)
+	g.no(e.Code, "%s", e.Message)
+	return errors.New("login refused: " + e.Message)
 }
 
 // attach lets a further connection of a session in.

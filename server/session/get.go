@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 
+	"ferry/server/account"
 	"ferry/server/storage"
 	"ferry/shared/block"
 	"ferry/shared/wire"
@@ -18,6 +19,9 @@ func serveGet(c *conn, r *request) error {
 		return refusal(wire.BadRequest, "get: offset must be a multiple of 1 MiB, length at most 64 MiB")
 	}
 	r.path, r.quiet = string(q.Path), q.Offset > 0
+	if err := c.allowAt(account.Read, string(q.Path)); err != nil {
+		return err
+	}
 	f, err := c.home.store.Open(c.ctx, string(q.Path), q.Version)
 	if err != nil {
 		return err
@@ -67,6 +71,9 @@ func serveVerify(c *conn, r *request) error {
 	}
 	tags, err := tagsOf(r.body)
 	if err != nil {
+		return err
+	}
+	if err := c.allowAt(account.Read, string(q.Path)); err != nil {
 		return err
 	}
 	f, err := c.home.store.Open(c.ctx, string(q.Path), q.Version)

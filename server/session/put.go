@@ -24,6 +24,11 @@ func servePut(c *conn, r *request) error {
 		err = refusal(wire.BadRequest, "put: the body must be the whole file")
 	case r.body == nil && q.Job == "":
 		err = refusal(wire.BadRequest, "put: without a body, field job is needed")
+	default:
+		r.path = string(q.Path)
+		if err = c.allowNew(string(q.Path), q.Parents); err == nil {
+			err = c.fits(q.Length)
+		}
 	}
 	if err != nil || r.body == nil {
 		c.batch.wait()
@@ -31,7 +36,6 @@ func servePut(c *conn, r *request) error {
 	if err != nil {
 		return err
 	}
-	r.path = string(q.Path)
 	if r.body != nil {
 		return c.putSmall(&q, r.body)
 	}
@@ -49,7 +53,7 @@ func (c *conn) target(q *wire.PutRequest) (old storage.Entry, expect *string, er
 	case old.Kind == storage.Dir:
 		return old, nil, storage.ErrIsDir
 	default:
-		if err := c.allow(account.Overwrite); err != nil {
+		if err := c.allowAt(account.Overwrite, string(q.Path)); err != nil {
 			return old, nil, err
 		}
 	}
@@ -85,7 +89,7 @@ func (c *conn) putSmall(q *wire.PutRequest, body []byte) error {
 		c.respond(out.ans, nil, nil)
 		return nil
 	}
-	s := small{out: out, path: string(q.Path), nosync: q.NoSync, denied: c.allow(account.Overwrite)}
+	s := small{out: out, path: string(q.Path), nosync: q.NoSync, denied: c.allowAt(account.Overwrite, string(q.Path))}
 	var err error
 	if s.up, err = c.stageSmall(q, body, s.denied != nil); err != nil {
 		s.ans = &wire.PutAnswer{Answer: wire.Answer{Error: c.errorOf(wire.CmdPut, err)}}
@@ -102,7 +106,7 @@ func (c *conn) stageSmall(q *wire.PutRequest, body []byte, noReplace bool) (stor
 	}
 	spec := specOf(q, expect)
 	spec.Ephemeral, spec.Again = true, c.forgotten(q.Ident)
-	spec.NoReplace, spec.KeepSame = noReplace, c.allow(account.Read) == nil
+	spec.NoReplace, spec.KeepSame = noReplace, c.allowAt(account.Read, string(q.Path)) == nil
 	up, err := c.home.store.Upload(c.lasting(), spec)
 	if err != nil {
 		return nil, err

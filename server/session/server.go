@@ -29,9 +29,10 @@ type Config struct {
 	TLS      *tls.Config // for Serve with encryption
 	Fake     login.Fake  // answers for names that do not exist
 	Log      *slog.Logger
-	Version  string    // of the server program
-	Timing   Timing    // zero fields: the defaults
-	Ops      local.Ops // file operations of homes; zero: the real ones
+	Version  string           // of the server program
+	Timing   Timing           // zero fields: the defaults
+	Ops      local.Ops        // file operations of homes; zero: the real ones
+	Now      func() time.Time // tells the day on which accounts expire; nil: time.Now
 }
 
 // Timing is how long the server waits for whom. Zero fields take the defaults in brackets.
@@ -101,6 +102,9 @@ type Server struct {
 // New returns a server for c.
 func New(c Config) *Server {
 	c.Timing.fill()
+	if c.Now == nil {
+		c.Now = time.Now
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	commands := map[string]entry{}
 	for _, e := range table() {
@@ -196,8 +200,8 @@ func (s *Server) Shutdown(ctx context.Context) {
 	}
 }
 
-// Enforce ends the sessions of accounts that are gone, locked or whose credentials changed. Call it after the accounts
-// were reloaded.
+// Enforce ends the sessions of accounts that are gone, locked, expired or whose credentials changed, and connections from
+// addresses that are no longer allowed. Call it after the accounts were reloaded, and once a minute: days pass, too.
 func (s *Server) Enforce() {
 	set := s.Accounts.Current()
 	s.mu.Lock()
@@ -206,6 +210,12 @@ func (s *Server) Enforce() {
 		a, _ := set.Lookup(ses.user)
 		if why := s.revoked(ses, a); why != nil {
 			s.end(ses, why)
+			continue
+		}
+		for c := range ses.conns {
+			if !a.Allowed(addrOf(c.nc)) {
+				c.abort(&wire.Error{Code: wire.Denied, Message: "no longer from this address"})
+			}
 		}
 	}
 }

@@ -33,15 +33,18 @@ type session struct {
 	uploads map[string]*upload // opened by this session, by id; guarded by home.uploads.mu
 }
 
-// begin makes a session with its first connection.
-func (s *Server) begin(c *conn, a *account.Account, key []byte, h *home) *session {
+// begin makes a session with its first connection, or returns too_many.
+func (s *Server) begin(c *conn, a *account.Account, key []byte, h *home) (*session, error) {
 	ses := &session{id: newID(), user: a.Name, auth: a.Auth.String(), key: key, home: h, conns: map[*conn]struct{}{c: {}}}
 	rand.Read(ses.secret[:])
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.full(a, nil) {
+		return nil, errSessions
+	}
 	s.sessions[ses.id] = ses
 	c.ses = ses
-	return ses
+	return ses, nil
 }
 
 // attach adds a connection to a session, if proof shows that it knows the secret. It returns auth_failed or too_many.
@@ -57,8 +60,12 @@ func (s *Server) attach(c *conn, id, proof string, bind login.Binding) error {
 	if !hmac.Equal(given, login.Attach(secret[:], bind)) || ses == nil || err != nil {
 		return refusal(wire.AuthFailed, "authentication failed")
 	}
-	if a, ok := s.Accounts.Current().Lookup(ses.user); !ok || s.revoked(ses, a) != nil {
-		return refusal(wire.AuthFailed, "authentication failed")
+	a, ok := s.Accounts.Current().Lookup(ses.user)
+	if !ok || s.revoked(ses, a) != nil || !a.Allowed(addrOf(c.nc)) {
+		return refusal(wire.AuthFailed, "authentication failed") // a login tells the reason
+	}
+	if s.full(a, ses) {
+		return errSessions
 	}
 	if len(ses.conns) >= maxAttached && !ses.evict() {
 		return refusal(wire.TooMany, "the session has as many connections as it may")
@@ -149,6 +156,10 @@ func (s *Server) revoked(ses *session, a *account.Account) *wire.Error {
 		return &wire.Error{Code: wire.Denied, Message: "the account was removed"}
 	case a.Locked != "":
 		return &wire.Error{Code: wire.Denied, Message: "the account was locked: " + a.Locked}
+	case a.Expired(s.Now()):
+		return &wire.Error{Code: wire.Denied, Message: "the account expired on " + a.Expires}
+	case ses.key == nil && a.MustChange:
+		return &wire.Error{Code: wire.Denied, Message: "the password must be changed first: ask the administrator"}
 	case ses.key == nil && a.Auth.String() != ses.auth:
 		return &wire.Error{Code: wire.Denied, Message: "the password was changed: log in again"}
 	case ses.key != nil:

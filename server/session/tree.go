@@ -33,18 +33,6 @@ func serveLogout(c *conn, r *request) error {
 	return nil
 }
 
-// allow tells whether the account, as it is now, has all of the rights.
-func (c *conn) allow(rights account.Rights) error {
-	a, ok := c.srv.Accounts.Current().Lookup(c.ses.user)
-	if !ok || a.Locked != "" {
-		return refusal(wire.Denied, "the account is no longer active")
-	}
-	if !a.Rights.Has(rights) {
-		return refusal(wire.Denied, "permission denied: the account lacks the right "+(rights&^a.Rights).String())
-	}
-	return nil
-}
-
 func entryOf(e storage.Entry) wire.Entry {
 	return wire.Entry{Name: wire.Name(e.Name), Kind: string(e.Kind), Length: e.Length, Mtime: e.ModTime.UnixNano(),
 		Mode: uint32(e.Mode.Perm()), Version: e.Version}
@@ -53,6 +41,9 @@ func entryOf(e storage.Entry) wire.Entry {
 func serveStat(c *conn, r *request) error {
 	var q wire.PathRequest
 	if err := wire.DecodeRequest(r.header, &q); err != nil {
+		return err
+	}
+	if err := c.allowAt(account.List, string(q.Path)); err != nil {
 		return err
 	}
 	e, err := c.home.store.Stat(c.ctx, string(q.Path))
@@ -72,6 +63,13 @@ func serveLs(c *conn, r *request) error {
 		return err
 	}
 	dir := string(q.Path)
+	if err := c.allowAt(account.List, dir); err != nil {
+		return err
+	}
+	shows, err := c.shows(dir)
+	if err != nil {
+		return err
+	}
 	top, err := c.home.store.Stat(c.ctx, dir)
 	if err != nil {
 		return err
@@ -90,6 +88,9 @@ func serveLs(c *conn, r *request) error {
 		}
 		if c.failed.Load() {
 			return c.ctx.Err()
+		}
+		if !shows(e) {
+			continue
 		}
 		w := entryOf(e)
 		w.Name = wire.Name(strings.TrimPrefix(e.Name, prefix))
@@ -112,6 +113,9 @@ func serveMkdir(c *conn, r *request) error {
 	if err := wire.DecodeRequest(r.header, &q); err != nil {
 		return err
 	}
+	if err := c.allowNew(string(q.Path), q.Parents); err != nil {
+		return err
+	}
 	done := func() bool {
 		e, err := c.home.store.Stat(c.lasting(), string(q.Path))
 		return err == nil && e.Kind == storage.Dir
@@ -130,6 +134,9 @@ func serveRmdir(c *conn, r *request) error { return serveRemove(c, r, true) }
 func serveRemove(c *conn, r *request, dir bool) error {
 	var q wire.ChangeRequest
 	if err := wire.DecodeRequest(r.header, &q); err != nil {
+		return err
+	}
+	if err := c.allowAt(account.Delete, string(q.Path)); err != nil {
 		return err
 	}
 	return c.once(q.Ident, func() bool { return c.missing(q.Path) }, func() (wire.Answerer, error) {
@@ -151,6 +158,9 @@ func serveMv(c *conn, r *request) error {
 	if err := wire.DecodeRequest(r.header, &q); err != nil {
 		return err
 	}
+	if err := c.allowMove(string(q.Path), string(q.To)); err != nil {
+		return err
+	}
 	done := func() bool { // whoever else could have moved or removed it
 		e, err := c.home.store.Stat(c.lasting(), string(q.To))
 		return err == nil && c.home.store.Moved(q.Version, e) && c.missing(q.Path)
@@ -158,7 +168,7 @@ func serveMv(c *conn, r *request) error {
 	return c.once(q.Ident, done, func() (wire.Answerer, error) {
 		if q.Replace {
 			if _, err := c.home.store.Stat(c.lasting(), string(q.To)); err == nil {
-				if err := c.allow(account.Overwrite); err != nil {
+				if err := c.allowAt(account.Overwrite, string(q.To)); err != nil {
 					return nil, err
 				}
 			}
@@ -170,6 +180,9 @@ func serveMv(c *conn, r *request) error {
 func serveSum(c *conn, r *request) error {
 	var q wire.PathRequest
 	if err := wire.DecodeRequest(r.header, &q); err != nil {
+		return err
+	}
+	if err := c.allowAt(account.Read, string(q.Path)); err != nil {
 		return err
 	}
 	f, err := c.home.store.Open(c.ctx, string(q.Path), "")

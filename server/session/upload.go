@@ -60,7 +60,7 @@ func (c *conn) putLarge(q *wire.PutRequest) error {
 		return err
 	}
 	var old storage.Reader
-	if base.Kind == storage.File && min(base.Length, q.Length) > 0 && c.allow(account.Read) == nil {
+	if base.Kind == storage.File && min(base.Length, q.Length) > 0 && c.allowAt(account.Read, string(q.Path)) == nil {
 		if f, err := c.home.store.Open(c.lasting(), string(q.Path), base.Version); err == nil {
 			old = f
 		}
@@ -138,14 +138,14 @@ func (c *conn) openUpload(q *wire.PutRequest, base storage.Entry, expect *string
 	return u, nil
 }
 
-// find returns an open upload of this session. One that was opened again since, or that another session has taken over, is
+// find returns an open upload of this session, to whose path the account may still write. One that was opened again since, or that another session has taken over, is
 // storage.ErrSuperseded, even when that one has finished it.
 func (c *conn) find(id string, epoch int64) (*upload, error) {
 	ups := &c.home.uploads
 	ups.mu.Lock()
 	defer ups.mu.Unlock()
 	if u := c.ses.uploads[id]; u != nil && u.spec.Epoch == epoch && ups.live[id] == u {
-		return u, nil
+		return u, c.allowAt(account.Write, u.spec.Path)
 	} else if u != nil || ups.live[id] != nil {
 		return nil, storage.ErrSuperseded
 	}
@@ -409,6 +409,9 @@ func serveCommit(c *conn, r *request) error {
 			return nil, err
 		}
 		r.path = u.spec.Path
+		if err := c.allowCommit(u.spec); err != nil {
+			return nil, err
+		}
 		u.mu.Lock()
 		defer u.mu.Unlock()
 		if len(u.busy) > 0 {
@@ -440,6 +443,14 @@ func serveCommit(c *conn, r *request) error {
 	})
 }
 
+// allowCommit tells whether a finished upload may take its place, whatever has changed since it was opened.
+func (c *conn) allowCommit(spec storage.Spec) error {
+	if err := c.allowAt(account.Overwrite, spec.Path); err != nil && !c.missing(wire.Name(spec.Path)) {
+		return err
+	}
+	return c.fits(spec.Length)
+}
+
 // same tells whether the old version was found to be the whole of what is wanted.
 func (u *upload) same() bool {
 	return !u.differs && u.old != nil && u.base.Length == u.spec.Length && u.fromOld.Has(block.Range{Off: 0, End: u.spec.Length}) &&
@@ -455,6 +466,9 @@ func serveResume(c *conn, r *request) error {
 	for s, err := range c.home.store.Uploads(c.ctx) {
 		if err != nil {
 			return err
+		}
+		if c.allowAt(account.List, s.Path) != nil {
+			continue
 		}
 		ups := &c.home.uploads
 		ups.mu.Lock()
@@ -482,10 +496,26 @@ func serveDrop(c *conn, r *request) error {
 	repeated := q.Boot != ""
 	q.Boot = "" // an upload's id never comes back: to drop it again is never a second act
 	return c.once(q.Ident, nil, func() (wire.Answerer, error) {
+		if err := c.allowDrop(q.Upload); err != nil {
+			return nil, err
+		}
 		err := c.home.store.Drop(c.lasting(), q.Upload)
 		if repeated && errors.Is(err, fs.ErrNotExist) {
 			err = nil
 		}
 		return &wire.EmptyAnswer{}, err
 	})
+}
+
+// allowDrop tells whether the account may write where an unfinished upload was to be.
+func (c *conn) allowDrop(id string) error {
+	for s, err := range c.home.store.Uploads(c.lasting()) {
+		if err != nil {
+			return err
+		}
+		if s.ID == id {
+			return c.allowAt(account.Write, s.Path)
+		}
+	}
+	return nil
 }

@@ -96,7 +96,8 @@ server closes
   - when a message, or the taking of answers, stops for 60 s. Between messages a client may be silent for as long as it
     likes; TCP keep-alive finds those that are gone
   - after a hello with another version, after the third failed login, key or attach, and after logout
-  - when the account is removed, locked or gets another password, with denied
+  - when the account is removed, locked, expires or gets another password, when the password must be changed, or when the
+    address is no longer allowed, with denied
   - when it is stopped: what was read is carried out and answered first
 
 # Names
@@ -271,8 +272,9 @@ The answer:
 The client MUST check SIGNATURE before it believes anything of this, and SHOULD send nothing before that.
 
 Errors: auth_failed (unknown name, wrong password, other channel: nothing tells them apart; after the third in a
-connection the server closes it), denied (the proof was right, but the account is locked or its home unusable; the
-server closes), rate_limited and too_many (later it may work), bad_request (no login before).
+connection the server closes it), denied (the proof was right, but the account is locked or expired, not open to this
+address, its password must be changed, or its home is unusable; the server closes), rate_limited and too_many (as many
+sessions as the account may have; later it may work; the server closes), bad_request (no login before).
 
 # key
 
@@ -307,7 +309,7 @@ of one that was lost. Uploads belong to the session, so any of its connections m
 The answer has no fields. A session has at most 16 connections; for one more the server closes one that has been silent
 for 5 s, if there is one. Its secret is good for 5 minutes after its last
 connection has ended; a logout, another password, the removal or the locking of the account, and a restart of the server
-end it at once. Then the client logs in.
+end it at once, as does whatever else keeps the account out. Then the client logs in.
 
 Errors: auth_failed (no such session, or the proof is wrong: nothing tells them apart; counts as a failed try),
 too_many, version (no hello yet), bad_request.
@@ -325,7 +327,8 @@ No fields. The answer has none.
 bad_request (fields or body are not what the command takes), denied (the account lacks a right that the command needs,
 named in the message), unknown_command, shutting_down, internal. Commands with a path: bad_path, not_found (it, or a
 directory on the way), not_dir (something on the way is a file), denied (it is not a regular file where one is
-needed). A session's rights are those that the account has at the moment of the request. The sections below name what
+needed). A session's rights are those that the account has at the path
+at the moment of the request; a listing leaves out what may not be listed. The sections below name what
 comes on top of that.
 
 # stat
@@ -598,7 +601,7 @@ Codes are only ever added. A client treats one that it does not know as internal
 	version           no common version of the protocol, or hello is missing
 	auth_failed       unknown name or wrong proof
 	login_required    the command needs a login
-	denied            no right to do that, not a regular file, or the account is locked
+	denied            no right to do that there, not a regular file, or the account may not come in
 	bad_path          see "Names"
 	not_found         no such file, directory or upload
 	exists            something is there already
@@ -611,7 +614,7 @@ Codes are only ever added. A client treats one that it does not know as internal
 	superseded        a newer opening has taken the upload over
 	uncertain         it cannot be known whether the request was carried out before; nothing was done now
 	verify_failed     bytes do not fit their tag, not every block is verified, or the server's disk failed: open the upload again
-	quota             the account has no room left
+	quota             the account has no room left, or not for so long a file
 	no_space          the server has no room left
 	rate_limited      too often; later it may work
 	too_many          sessions, connections of a session or unfinished uploads

@@ -1,0 +1,104 @@
+package daemon
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"ferry/server/account"
+)
+
+// field is one thing that may be seen of an account.
+type field struct {
+	name   string
+	value  any
+	column bool // whether a list shows it
+}
+
+// shown returns what may be seen of an account, in the order of the keys.
+func shown(a *account.Account) []field {
+	list := []field{{"name", a.Name, true}}
+	for _, k := range account.Keys() {
+		list = append(list, field{k.Name, k.Show(a), k.Column})
+	}
+	return list
+}
+
+// word writes a value for people.
+func word(v any) string {
+	if list, ok := v.([]string); ok {
+		v = strings.Join(list, ",")
+	}
+	if s := fmt.Sprint(v); s != "" && v != nil {
+		return s
+	}
+	return "-"
+}
+
+// printJSON prints fields as one object on one line. What is not known is left out.
+func printJSON(w io.Writer, fields []field) error {
+	object := map[string]any{}
+	for _, f := range fields {
+		if f.value != nil {
+			object[f.name] = f.value
+		}
+	}
+	return json.NewEncoder(w).Encode(object)
+}
+
+func (u *userAdmin) show(c *cobra.Command, args []string) error {
+	a, err := u.find(args[0])
+	if err != nil {
+		return err
+	}
+	fields := shown(a)
+	if u.json {
+		return printJSON(c.OutOrStdout(), fields)
+	}
+	for _, f := range fields {
+		if _, err := fmt.Fprintf(c.OutOrStdout(), "%s: %s\n", f.name, word(f.value)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (u *userAdmin) list(c *cobra.Command, _ []string) error {
+	s, err := account.Open(u.file())
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(c.OutOrStdout())
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	if !u.json {
+		fmt.Fprintln(table, row(shown(&account.Account{}), func(f field) string { return strings.ToUpper(strings.ReplaceAll(f.name, "_", " ")) }))
+	}
+	for a := range s.Current().All() {
+		fields := shown(a)
+		if !u.json {
+			fmt.Fprintln(table, row(fields, func(f field) string { return word(f.value) }))
+		} else if err := printJSON(out, fields); err != nil {
+			return err
+		}
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	return out.Flush()
+}
+
+// row writes the columns of a list.
+func row(fields []field, cell func(field) string) string {
+	var cells []string
+	for _, f := range fields {
+		if f.column {
+			cells = append(cells, cell(f))
+		}
+	}
+	return strings.Join(cells, "\t")
+}
