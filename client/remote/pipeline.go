@@ -93,6 +93,13 @@ func SameOp(path string, entry wire.Entry, key block.Key, first int64, tags []bl
 		}}
 }
 
+// StatOp is Stat.
+func StatOp(path string, done func(wire.Entry, error)) *Op {
+	r := &wire.PathRequest{Request: wire.Request{Cmd: wire.CmdStat}, Path: wire.Name(path)}
+	return &Op{req: r, ans: func() wire.Answerer { return &wire.EntryAnswer{} },
+		done: func(ans wire.Answerer, _ []byte, err error) { done(ans.(*wire.EntryAnswer).Entry, err) }}
+}
+
 // MkdirOp is Mkdir, RemoveOp Remove and RmdirOp Rmdir.
 func MkdirOp(path string, parents bool, done func(error)) *Op {
 	r := &wire.MkdirRequest{Request: wire.Request{Cmd: wire.CmdMkdir}, Ident: wire.Ident{ID: NewID()}, Path: wire.Name(path), Parents: parents}

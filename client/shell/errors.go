@@ -97,6 +97,10 @@ func explain(err error) string {
 	if errors.As(err, &file) {
 		return file.Error()
 	}
+	var kept *transfer.KeptError
+	if errors.As(err, &kept) {
+		return kept.Done + ", but not removed: " + explain(kept.Err)
+	}
 	var p *fs.PathError
 	if errors.As(err, &p) {
 		return p.Err.Error()

@@ -16,7 +16,7 @@ import (
 
 func getCommand() Command {
 	return Command{Name: "get", Aliases: []string{"mget", "reget", "receive"}, Group: "transfer",
-		Usage:    "get [-rpfn] [-P N] [-o NAME] [-O DIR] FILE... | get FILE NAME | get FILE -",
+		Usage:    "get [-rpfnE] [-P N] [-o NAME] [-O DIR] FILE... | get FILE NAME | get FILE -",
 		Short:    "fetch files and directories from the server; a broken transfer goes on where it was",
 		Examples: []string{"get image.png", "get *.pdf -O papers", "get -r site", "get -r --include '*.jpg' photos -O pictures", "get notes.txt -"},
 		More: `A different file that is there already stays in a script (exit code 6), unless -f is given; a
@@ -24,8 +24,12 @@ person is asked. The second of two names is where the first one goes, unless it 
 the server: in scripts -o NAME leaves no doubt. get -r DIR makes DIR here; get -r DIR/ fetches
 what is in it. In a directory, files whose length and time are equal are left alone. The name
 - as the target is stdout.
+-E removes a file on the server once it is on disk here, or was already: then the content was
+compared, not only length and time. What failed, was skipped or changed meanwhile stays, and so
+do directories; it takes the right to delete. The server is asked right before whether the file
+is still the one that was fetched: what is put there in the moment after that is lost.
 ` + patternHelp,
-		Login: true, Min: 1, Max: -1, Args: There, Wire: []string{wire.CmdGet, wire.CmdVerify, wire.CmdStat, wire.CmdLs},
+		Login: true, Min: 1, Max: -1, Args: There, Wire: []string{wire.CmdGet, wire.CmdVerify, wire.CmdStat, wire.CmdLs, wire.CmdRm},
 		Flags: transferFlags, Run: runGet}
 }
 
@@ -43,6 +47,9 @@ func runGet(ctx context.Context, s *Shell, c *Call) error {
 	names, err := s.expandRemote(ctx, words)
 	if err != nil {
 		return err
+	}
+	if stdout && o.RemoveSource {
+		return usagef("-E is for files: whether stdout kept what was fetched is not known")
 	}
 	if stdout {
 		return s.each(ctx, "get", names, func(name string) error { return s.print(ctx, s.abs(name)) })
@@ -181,7 +188,7 @@ func (s *Shell) getPlain(ctx context.Context, c *Call, target *destination, name
 	}
 	local := home(target.of(name, base))
 	if o.DryRun {
-		return s.wouldGet(from, e, local)
+		return s.wouldGet(o, from, e, local)
 	}
 	err = s.getOne(ctx, from, e, local, o.Options)
 	if !errors.Is(err, transfer.ErrDiffers) || o.Existing != transfer.Ask && o.Existing != transfer.KeepBoth {
@@ -203,7 +210,7 @@ func (s *Shell) getPlain(ctx context.Context, c *Call, target *destination, name
 }
 
 // wouldGet prints what -n has to say of one file.
-func (s *Shell) wouldGet(from string, e wire.Entry, local string) error {
+func (s *Shell) wouldGet(o transfer.TreeOptions, from string, e wire.Entry, local string) error {
 	if err := transfer.Fetchable(e); err != nil {
 		return err
 	}
@@ -211,22 +218,26 @@ func (s *Shell) wouldGet(from string, e wire.Entry, local string) error {
 	if info, err := os.Lstat(local); err == nil {
 		if v = replace; info.Size() == e.Length && info.ModTime().UnixNano() == e.Mtime {
 			s.say("up to date %s: %s", term.Escape(filepath.Base(local)), term.Bytes(e.Length))
-			return nil
+			return s.wouldRemove(o, local, from)
 		}
 	}
-	return s.wouldMove(v, local, from, local)
+	return s.wouldMove(o, v, local, from)
 }
 
 func (s *Shell) getOne(ctx context.Context, from string, e wire.Entry, local string, o transfer.Options) error {
 	done := s.track(path.Base(from), &o)
 	res, err := s.Mover.Get(ctx, from, e, local, o)
 	took := done()
-	if err != nil {
+	var kept *transfer.KeptError
+	if err != nil && !errors.As(err, &kept) {
 		var here *fs.PathError
 		if errors.As(err, &here) {
 			err = named(here.Path, err)
 		}
 		return s.unfinished("get", local, from, res, err)
 	}
-	return s.done("fetched", "received", filepath.Base(local), from, res, took)
+	if derr := s.done("fetched", "received", filepath.Base(local), from, res, took, o.RemoveSource && kept == nil); derr != nil {
+		return derr
+	}
+	return err
 }

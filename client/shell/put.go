@@ -28,6 +28,7 @@ func transferFlags(f *pflag.FlagSet) {
 	f.StringP("dir", "O", "", "into directory `DIR`")
 	f.Bool("no-clobber", false, "leave alone what is there")
 	f.Bool("keep-both", false, "a different file that is there stays, the new one becomes \"NAME (2)\"")
+	f.BoolP("remove-source", "E", false, "remove each source file when it is safe at its target")
 	f.String("if-unchanged", "", "only if the file on the server is still this `VERSION` (see stat)")
 	treeFlags(f)
 	f.BoolP("continue", "c", false, "always so: unfinished transfers go on by themselves")
@@ -39,14 +40,14 @@ func (s *Shell) transferOptions(c *Call, script transfer.Existing) (o transfer.T
 	if o, err = s.treeOptions(c); err != nil {
 		return o, err
 	}
-	o.Force = c.on("force")
+	o.Force, o.RemoveSource = c.on("force"), c.on("remove-source")
 	o.Existing, err = s.existing(c, script)
 	return o, err
 }
 
 func putCommand() Command {
 	return Command{Name: "put", Aliases: []string{"mput", "reput", "send"}, Group: "transfer",
-		Usage:    "put [-rpfnL] [-P N] [-o NAME] [-O DIR] FILE... | put FILE NAME | put - -o NAME",
+		Usage:    "put [-rpfnLE] [-P N] [-o NAME] [-O DIR] FILE... | put FILE NAME | put - -o NAME",
 		Short:    "send files and directories to the server; a broken transfer goes on where it was",
 		Examples: []string{"put report.pdf", "put *.jpg -O photos", "put report.pdf -o final.pdf", "put -r site", "put -r --exclude '*.tmp' site/ -O www"},
 		More: `A file that is there already is replaced in a script; a person is asked first. Content that is
@@ -55,6 +56,9 @@ file here: in scripts -o NAME leaves no doubt. put -r DIR makes DIR on the serve
 puts what is in it. In a directory, files whose length and time are equal are left alone.
 The name - is what comes in on stdin. More than 1 MiB of it waits in a temporary file until
 its end is known, and cannot be gone on with.
+-E removes a file here once the server has it on disk, or had it already: then the content was
+compared, not only length and time. What failed, was skipped or changed meanwhile stays, and so
+do directories, symbolic links and what one leads to.
 ` + patternHelp,
 		Login: true, Min: 1, Max: -1, Args: Here, Wire: []string{wire.CmdPut, wire.CmdData, wire.CmdCheck, wire.CmdCommit, wire.CmdStat, wire.CmdMkdir},
 		Flags: func(f *pflag.FlagSet) {
@@ -107,10 +111,14 @@ func (s *Shell) putOptions(c *Call) (transfer.TreeOptions, error) {
 	o.Up = true
 	switch c.value("sync") {
 	case "full":
+		o.NoSync = o.NoSync && !c.Changed("sync")
 	case "none":
 		o.NoSync = true
 	default:
 		return o, usagef("--sync is full or none")
+	}
+	if o.RemoveSource && o.NoSync {
+		return o, &UsageError{"-E does not go with --sync none", "without it a source is removed when its copy is on disk"}
 	}
 	if c.Changed("if-unchanged") {
 		v := c.value("if-unchanged")
@@ -164,7 +172,7 @@ func (s *Shell) putPlain(ctx context.Context, local, to string, o transfer.TreeO
 			return err
 		}
 		if o.DryRun {
-			return s.wouldMove(verdict, local, as, as)
+			return s.wouldMove(o, verdict, local, as)
 		}
 		to, fo.Force = as, verdict == replace
 	}
@@ -172,13 +180,33 @@ func (s *Shell) putPlain(ctx context.Context, local, to string, o transfer.TreeO
 }
 
 // wouldMove prints what -n has to say of one file.
-func (s *Shell) wouldMove(v verdict, local, remotePath, target string) error {
-	deed := transfer.Create
+func (s *Shell) wouldMove(o transfer.TreeOptions, v verdict, local, remotePath string) error {
+	deed, target := transfer.Create, local
 	if v == replace {
 		deed = transfer.Overwrite
 	}
-	return s.emit(map[string]any{"event": "planned", "action": deed.String(), "path": remotePath, "local": local},
+	if o.Up {
+		target = remotePath
+	}
+	err := s.emit(map[string]any{"event": "planned", "action": deed.String(), "path": remotePath, "local": local},
 		fmt.Sprintf("%-7s  %s\n", deed, term.Escape(target)))
+	if err != nil {
+		return err
+	}
+	return s.wouldRemove(o, local, remotePath)
+}
+
+// wouldRemove prints what -n has to say of the source of a file.
+func (s *Shell) wouldRemove(o transfer.TreeOptions, local, remotePath string) error {
+	if !o.RemoveSource {
+		return nil
+	}
+	source := remotePath
+	if o.Up {
+		source = local
+	}
+	return s.emit(map[string]any{"event": "planned", "action": "remove", "path": remotePath, "local": local},
+		fmt.Sprintf("%-7s  %s\n", "remove", term.Escape(source)))
 }
 
 // destination tells where each source goes.
@@ -267,7 +295,7 @@ func (s *Shell) mayReplaceRemote(ctx context.Context, local, to string, o transf
 	case e.Kind == "file" && e.Length == info.Size() && e.Mtime == info.ModTime().UnixNano():
 		if o.DryRun {
 			s.say("up to date %s: %s", term.Escape(path.Base(to)), term.Bytes(e.Length))
-			return skip, to, nil
+			return skip, to, s.wouldRemove(o, local, to)
 		}
 		return goOn, to, nil
 	case e.Kind != "file" && o.Existing != transfer.KeepBoth, o.DryRun && o.Existing != transfer.KeepBoth:
@@ -330,7 +358,8 @@ func (s *Shell) putOne(ctx context.Context, local, to string, o transfer.Options
 	if errors.Is(err, transfer.ErrIsDir) {
 		return err
 	}
-	if err != nil {
+	var kept *transfer.KeptError
+	if err != nil && !errors.As(err, &kept) {
 		if wire.CodeOf(err) != "" { // the server speaks of its own side
 			err = named(to, err)
 		}
@@ -340,24 +369,31 @@ func (s *Shell) putOne(ctx context.Context, local, to string, o transfer.Options
 	if o.NoSync {
 		verb = "sent (not synced)"
 	}
-	return s.done(verb, "sent", path.Base(to), to, res, took)
+	if derr := s.done(verb, "sent", path.Base(to), to, res, took, o.RemoveSource && kept == nil); derr != nil {
+		return derr
+	}
+	return err
 }
 
 // done is the last line of a transfer.
-func (s *Shell) done(verb, moved, name, remotePath string, res remote.Result, took time.Duration) error {
+func (s *Shell) done(verb, moved, name, remotePath string, res remote.Result, took time.Duration, removed bool) error {
 	if s.JSON {
 		return s.emit(map[string]any{"event": verb, "path": remotePath, "length": res.Entry.Length, "moved": res.Moved, "reused": res.Reused,
-			"same": res.Same, "version": res.Entry.Version, "seconds": took.Seconds()}, "")
+			"same": res.Same, "version": res.Entry.Version, "seconds": took.Seconds(), "removed": removed}, "")
 	}
 	name = term.Escape(name)
+	gone := ""
+	if removed {
+		gone = ", source removed"
+	}
 	switch {
 	case res.Same:
-		s.say("up to date %s: %s verified", name, term.Bytes(res.Entry.Length))
+		s.say("up to date %s: %s verified%s", name, term.Bytes(res.Entry.Length), gone)
 	case res.Reused > 0:
 		s.say("%s %s: %s, %s reused and verified, %s %s", verb, name, term.Bytes(res.Entry.Length), term.Bytes(res.Reused),
-			term.Bytes(res.Moved), moved+pace(res.Moved, took))
+			term.Bytes(res.Moved), moved+pace(res.Moved, took)+gone)
 	default:
-		s.say("%s %s: %s %s", verb, name, term.Bytes(res.Entry.Length), moved+pace(res.Moved, took))
+		s.say("%s %s: %s %s", verb, name, term.Bytes(res.Entry.Length), moved+pace(res.Moved, took)+gone)
 	}
 	return nil
 }

@@ -15,6 +15,9 @@ func (s *Shell) putStdin(ctx context.Context, c *Call, names []string, o transfe
 	if s.Stdin == nil {
 		return &UsageError{"-: stdin is where the commands come from", "give them with -c or -b instead"}
 	}
+	if o.RemoveSource {
+		return usagef("-E is for files: what comes in on stdin cannot be removed")
+	}
 	d := &destination{name: c.value("name"), dir: c.value("dir"), join: path.Join}
 	switch {
 	case len(names) == 2 && d.name == "":
@@ -24,7 +27,7 @@ func (s *Shell) putStdin(ctx context.Context, c *Call, names []string, o transfe
 	}
 	to := s.abs(d.of("-", ""))
 	if o.DryRun {
-		return s.wouldMove(goOn, "-", to, to)
+		return s.wouldMove(o, goOn, "-", to)
 	}
 	if o.Existing == transfer.Skip {
 		none := ""
@@ -40,7 +43,7 @@ func (s *Shell) putStdin(ctx context.Context, c *Call, names []string, o transfe
 	if o.NoSync {
 		verb = "sent (not synced)"
 	}
-	return s.done(verb, "sent", path.Base(to), to, res, took)
+	return s.done(verb, "sent", path.Base(to), to, res, took, false)
 }
 
 // print writes a file of the server to stdout, as its blocks arrive and are verified.

@@ -255,10 +255,15 @@ func (j *job) preview(plan *transfer.Plan) error {
 				text+"\n"); err != nil {
 				return err
 			}
+			if t.MovesFile() {
+				if err := j.s.wouldRemove(j.opts, t.Local(), t.Remote()); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	sum := plan.Summary()
-	sum.Files, sum.Moved, sum.Deleted = plan.Files, plan.Bytes, len(plan.Deletes)
+	sum.Files, sum.Moved, sum.Deleted, sum.Removed = plan.Files, plan.Bytes, len(plan.Deletes), plan.Sources()
 	j.summary(sum, 0, true, false)
 	return j.failures(sum)
 }
@@ -269,7 +274,7 @@ func (j *job) event(e transfer.Event) {
 		j.meter.File()
 	}
 	switch {
-	case e.Outcome == transfer.Failed:
+	case e.Outcome == transfer.Failed, e.Outcome == transfer.Kept:
 		j.fail(e)
 	case j.s.JSON:
 		j.s.emit(j.object(e), "")
@@ -278,9 +283,11 @@ func (j *job) event(e transfer.Event) {
 			fmt.Fprintf(j.s.Err, "%s: %s: left out: %s\n", j.cmd, term.Escape(j.source(e)), explain(e.Err))
 		}
 	case j.single && e.Outcome == transfer.Moved:
-		j.s.done(j.verb(), j.travelled(), path.Base(e.Remote), e.Remote, e.Result, e.Took)
+		j.s.done(j.verb(), j.travelled(), path.Base(e.Remote), e.Remote, e.Result, e.Took, false)
 	case j.single && e.Outcome == transfer.Unchanged && !j.opts.DryRun:
 		j.s.say("up to date %s: %s", term.Escape(path.Base(e.Remote)), term.Bytes(e.Length))
+	case j.single && e.Outcome == transfer.Removed:
+		j.s.say("removed %s", term.Escape(j.source(e)))
 	case e.Outcome == transfer.Skipped && j.single:
 		j.s.say("skipped %s: a different file is there already", term.Escape(path.Base(e.Remote)))
 	}
@@ -289,11 +296,13 @@ func (j *job) event(e transfer.Event) {
 // object is an event as JSON.
 func (j *job) object(e transfer.Event) map[string]any {
 	what := map[transfer.Outcome]string{transfer.Moved: j.verb(), transfer.Made: "made", transfer.Unchanged: "unchanged", transfer.Skipped: "skipped",
-		transfer.Deleted: "deleted", transfer.Ignored: "left out"}[e.Outcome]
+		transfer.Deleted: "deleted", transfer.Ignored: "left out", transfer.Removed: "removed"}[e.Outcome]
 	o := map[string]any{"event": what, "path": e.Remote, "local": e.Local, "length": e.Length}
 	switch e.Outcome {
 	case transfer.Moved:
 		o["moved"], o["reused"], o["version"] = e.Result.Moved, e.Result.Reused, e.Result.Entry.Version
+	case transfer.Removed:
+		o["removed"] = true
 	case transfer.Ignored:
 		o["reason"] = explain(e.Err)
 	}
@@ -372,7 +381,8 @@ func (j *job) end(sum transfer.Summary, took time.Duration, err error) error {
 func (j *job) summary(sum transfer.Summary, took time.Duration, dry, stopped bool) {
 	if j.s.JSON {
 		j.s.emit(map[string]any{"event": "summary", "dry_run": dry, "finished": !stopped, "files": sum.Files, "directories": sum.Dirs, "moved": sum.Moved, "reused": sum.Reused,
-			"unchanged": sum.Unchanged, "skipped": sum.Skipped, "left_out": sum.Ignored, "deleted": sum.Deleted, "failed": sum.Failed, "seconds": took.Seconds()}, "")
+			"unchanged": sum.Unchanged, "skipped": sum.Skipped, "left_out": sum.Ignored, "deleted": sum.Deleted,
+			"removed": sum.Removed, "kept": sum.Kept, "failed": sum.Failed, "seconds": took.Seconds()}, "")
 		return
 	}
 	var parts []string
@@ -381,9 +391,9 @@ func (j *job) summary(sum transfer.Summary, took time.Duration, dry, stopped boo
 			parts = append(parts, text)
 		}
 	}
-	verb, travelled, deleted := j.verb(), j.travelled(), "deleted"
+	verb, travelled, deleted, removed := j.verb(), j.travelled(), "deleted", "removed"
 	if dry {
-		verb, travelled, deleted = "dry run:", "to move", "to delete"
+		verb, travelled, deleted, removed = "dry run:", "to move", "to delete", "to remove"
 	}
 	add(int64(sum.Files), files(sum.Files))
 	add(sum.Reused, term.Bytes(sum.Reused)+" reused and verified")
@@ -392,7 +402,8 @@ func (j *job) summary(sum transfer.Summary, took time.Duration, dry, stopped boo
 	for _, n := range []struct {
 		n    int
 		what string
-	}{{sum.Unchanged, "unchanged"}, {sum.Skipped, "skipped"}, {sum.Ignored, "left out"}, {sum.Deleted, deleted}, {sum.Failed, "failed"}} {
+	}{{sum.Unchanged, "unchanged"}, {sum.Skipped, "skipped"}, {sum.Ignored, "left out"}, {sum.Deleted, deleted}, {sum.Removed, "sources " + removed},
+		{sum.Kept, "sources not removed"}, {sum.Failed, "failed"}} {
 		add(int64(n.n), fmt.Sprintf("%d %s", n.n, n.what))
 	}
 	if sum.Files == 0 && sum.Failed == 0 && !dry {
@@ -432,16 +443,20 @@ func (j *job) failures(sum transfer.Summary) error {
 	if !j.s.JSON && !j.single {
 		j.list(sum)
 	}
-	if sum.Failed == 0 {
+	failed := sum.Failed + sum.Kept
+	if failed == 0 {
 		return nil
 	}
-	j.failed.failed, j.failed.told = sum.Failed, true
+	j.failed.failed, j.failed.told = failed, true
 	j.failed.all = sum.Failed + sum.Files + sum.Unchanged + sum.Skipped
 	hint := "what is there already is not moved again: " + j.command()
+	if sum.Failed == 0 {
+		hint = "every file is at its target; this tries again to remove the sources that stayed: " + j.command()
+	}
 	if j.opts.Delete && !j.opts.DryRun {
 		hint = "nothing was deleted; " + hint
 	}
-	if len(j.codes) == 1 && j.codes[exitConflict] {
+	if len(j.codes) == 1 && j.codes[exitConflict] && sum.Kept == 0 {
 		hint = "-f replaces what is there, --keep-both leaves both, --no-clobber leaves it without a word"
 	}
 	return &resumable{&j.failed, hint}

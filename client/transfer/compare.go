@@ -24,6 +24,9 @@ func (p *planner) resolve(ctx context.Context) error {
 		f := named{d.task.name, d.task.file}
 		timely := d.there.Mtime == f.Mtime && (!p.opts.Mode || modeKept(f.Mode, d.there.Mode))
 		switch {
+		case d.gone:
+		case d.equal && p.opts.RemoveSource:
+			p.Tasks = append(p.Tasks, *p.there(d))
 		case d.equal && timely:
 			p.tell(Unchanged, d.task.root, f.name, f.File, nil)
 		case d.equal && !p.opts.Up:
@@ -33,7 +36,7 @@ func (p *planner) resolve(ctx context.Context) error {
 		case d.equal:
 			p.add(d.names, Overwrite, f, true) // the server sets the time
 		default:
-			if err := p.settle(d); err != nil {
+			if err := p.settle(ctx, d); err != nil {
 				return err
 			}
 		}
@@ -41,8 +44,19 @@ func (p *planner) resolve(ctx context.Context) error {
 	return nil
 }
 
+// there is the task for a file that is at its target already and whose source is to be removed. Up it is put once more: the
+// server finds that it has it, and says so when that is durable. Down it is made durable where its time is set.
+func (p *planner) there(d *doubt) *Task {
+	t := d.task
+	t.same, t.Deed = true, SetTime
+	if p.opts.Up {
+		t.Deed, t.file.Version = Overwrite, d.there.Version
+	}
+	return t
+}
+
 // settle decides about a target that is there and different.
-func (p *planner) settle(d *doubt) error {
+func (p *planner) settle(ctx context.Context, d *doubt) error {
 	t := d.task
 	t.same = false
 	what := p.opts.Existing
@@ -67,11 +81,26 @@ func (p *planner) settle(d *doubt) error {
 	case KeepBoth:
 		done := false // by an earlier run
 		t.Deed = Create
-		t.as, _ = FreeName(t.name, func(name string) (bool, error) {
+		var err error
+		t.as, err = FreeName(t.name, func(name string) (bool, error) {
 			there := d.names.target[name]
 			done = there.Kind == Regular && there.Length == t.file.Length && there.Mtime == t.file.Mtime
+			if done && p.opts.RemoveSource {
+				var err error
+				t.as, d.there = name, there
+				if done, err = p.same(ctx, d); err != nil {
+					return false, err
+				}
+			}
 			return !done && d.names.taken(name, p.opts.Up), nil
 		})
+		if err != nil {
+			return err
+		}
+		if done && p.opts.RemoveSource {
+			p.Tasks = append(p.Tasks, *p.there(d))
+			return nil
+		}
 		if done {
 			p.tell(Unchanged, t.root, t.name, t.file, nil)
 			return nil
@@ -152,6 +181,9 @@ func (d *doubt) remote() File {
 	return d.task.file
 }
 
+// vanished tells from the answer to a comparison whether there is no source any more.
+func (d *doubt) vanished(err error) bool { return !d.task.up && wire.CodeOf(err) == wire.NotFound }
+
 // question asks the server about one file. What cannot be read here is not equal: it is met again when it is moved.
 func (p *planner) question(d *doubt, buf []byte) *remote.Op {
 	f, err := os.Open(d.task.Local())
@@ -171,7 +203,7 @@ func (p *planner) question(d *doubt, buf []byte) *remote.Op {
 		tags[n] = tagger.Tag(int64(n), b)
 	}
 	return remote.SameOp(d.task.Remote(), there.entry(d.task.name), key, 0, tags, func(need block.Bitmap, err error) {
-		d.equal = err == nil
+		d.equal, d.gone = err == nil, d.vanished(err)
 		for n := range tags {
 			d.equal = d.equal && !need.Has(int64(n))
 		}
@@ -189,5 +221,6 @@ func (p *planner) same(ctx context.Context, d *doubt) (bool, error) {
 	if err != nil && stops(err) {
 		return false, err
 	}
+	d.gone = d.vanished(err)
 	return equal && err == nil, nil
 }

@@ -63,7 +63,17 @@ func (n *nest) one(r *Root, name, full string) error {
 			return err
 		}
 	} else {
-		if err := os.MkdirAll(filepath.Dir(full), 0o777); err != nil {
+		above := filepath.Dir(full)
+		for dir := above; ; dir = filepath.Dir(dir) {
+			_, err := os.Stat(dir)
+			if dir != above || err != nil {
+				n.grown[dir] = true
+			}
+			if !errors.Is(err, fs.ErrNotExist) {
+				break
+			}
+		}
+		if err := os.MkdirAll(above, 0o777); err != nil {
 			return err
 		}
 		if r.Chosen {
@@ -81,6 +91,17 @@ func (n *nest) one(r *Root, name, full string) error {
 		err = &fs.PathError{Op: "mkdir", Path: full, Err: errInTheWay}
 	}
 	return err
+}
+
+// note has the names of a file and of all directories above it synced too, whoever made them.
+func (n *nest) note(t *Task) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	top := filepath.Dir(t.root.Local)
+	for dir := filepath.Dir(t.Local()); dir != top && dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		n.grown[dir] = true
+	}
+	n.grown[top] = true
 }
 
 // sync brings the names of new directories to the disk.

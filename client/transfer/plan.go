@@ -61,6 +61,8 @@ const (
 	Deleted // at the target
 	Ignored // neither a file nor a directory: Err says what
 	Failed
+	Removed // the source of a file that is at the target
+	Kept    // such a source after all: Err is a *KeptError
 )
 
 // Event tells what became of one name.
@@ -70,7 +72,7 @@ type Event struct {
 	Length        int64
 	Result        remote.Result // of a file that was moved
 	Took          time.Duration // if it was moved by itself
-	Err           error         // of Failed and Ignored
+	Err           error         // of Failed, Ignored and Kept
 }
 
 // Deed is what a plan does to one name.
@@ -110,6 +112,9 @@ func (t *Task) Remote() string { return join(t.root.Remote, t.there()) }
 // Length returns how long the source is.
 func (t *Task) Length() int64 { return t.file.Length }
 
+// MovesFile tells whether the file is at its target after the task.
+func (t *Task) MovesFile() bool { return t.Deed == Create || t.Deed == Overwrite || t.Deed == SetTime }
+
 func (t *Task) here() string {
 	if t.up {
 		return t.name
@@ -147,7 +152,19 @@ type Plan struct {
 // Summary counts what a job did.
 type Summary struct {
 	Files, Dirs, Unchanged, Skipped, Ignored, Deleted, Failed int
+	Removed, Kept                                             int   // sources
 	Moved, Reused                                             int64 // bytes
+}
+
+// Sources returns how many sources are to be removed.
+func (p *Plan) Sources() int {
+	n := 0
+	for i := range p.Tasks {
+		if p.opts.RemoveSource && p.Tasks[i].MovesFile() {
+			n++
+		}
+	}
+	return n
 }
 
 // Summary returns what is known of the outcome so far: what need not or cannot be moved.
@@ -166,6 +183,7 @@ type doubt struct {
 	there File
 	names *names
 	equal bool
+	gone  bool // the source was removed in this moment, as by what is left of an earlier run of this job
 }
 
 // names is what is known of one root.
@@ -180,6 +198,7 @@ type names struct {
 // Plan finds out what has to be done so that the roots' targets have what their sources have. Names that cannot be moved are
 // reported; an error means that there is no plan.
 func (m *Mover) Plan(ctx context.Context, roots []Root, o TreeOptions) (*Plan, error) {
+	o.Checksum = o.Checksum || o.RemoveSource // length and time are no reason to give anything up
 	p := &planner{Plan: &Plan{opts: o}, client: m.Client}
 	for i := range roots {
 		r := &roots[i]
@@ -202,6 +221,9 @@ func (m *Mover) Plan(ctx context.Context, roots []Root, o TreeOptions) (*Plan, e
 		}
 		return compareNames(a.target(), b.target())
 	})
+	if o.RemoveSource {
+		p.onlyOnce()
+	}
 	for i := range p.Tasks {
 		if t := &p.Tasks[i]; t.Deed == Create || t.Deed == Overwrite {
 			p.Files++
@@ -229,6 +251,10 @@ func (p *Plan) report(e Event) {
 		s.Deleted++
 	case Ignored:
 		s.Ignored++
+	case Removed:
+		s.Removed++
+	case Kept:
+		s.Kept++
 	case Failed:
 		s.Failed++
 	}

@@ -125,7 +125,7 @@ func planned(t *testing.T, o TreeOptions, root Root, source, target []named) (de
 		p.surplus(n)
 	}
 	for i := range p.doubt {
-		if err := p.settle(&p.doubt[i]); err != nil {
+		if err := p.settle(t.Context(), &p.doubt[i]); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -238,7 +238,7 @@ func TestReadAll(t *testing.T) {
 		if err := os.WriteFile(path, []byte("hello"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		f, src, err := openSource(path, false, true)
+		f, src, _, err := openSource(path, false, true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -255,7 +255,7 @@ func TestReadAll(t *testing.T) {
 	if err := os.Symlink("/etc/passwd", link); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := openSource(link, false, true); !errors.Is(err, ErrNotRegular) {
+	if _, _, _, err := openSource(link, false, true); !errors.Is(err, ErrNotRegular) {
 		t.Errorf("a link: %v", err)
 	}
 }

@@ -29,8 +29,9 @@ type run struct {
 	large   chan *Task
 	nest    *nest
 
-	mu    sync.Mutex // guards reporting, and:
-	again []*Task    // to be tried once more, each for itself
+	mu      sync.Mutex // guards reporting, and:
+	again   []*Task    // to be tried once more, each for itself
+	fetched []*fetched // whose sources are to be removed
 }
 
 // Run carries a plan out and returns what was done. An error means that it did not get to the end: there is no room, the
@@ -63,6 +64,9 @@ func (r *run) steps(ctx context.Context) error {
 	if err := r.nest.sync(); err != nil {
 		return err
 	}
+	if err := r.removeFetched(ctx); err != nil {
+		return err
+	}
 	if r.sum.Failed > 0 { // something may be missing at the target because of that: nothing of it is given up
 		return nil
 	}
@@ -91,12 +95,18 @@ func (r *run) later(t *Task) {
 	r.again = append(r.again, t)
 }
 
-func (r *run) moved(t *Task, res remote.Result, took time.Duration) {
+// moved reports a file that is at its target now. Up, sent is the source.
+func (r *run) moved(t *Task, res remote.Result, sent mark, took time.Duration) {
 	e := Event{Outcome: Moved, Local: t.Local(), Remote: t.Remote(), Length: res.Entry.Length, Result: res, Took: took}
 	if res.Same {
 		e.Outcome = Unchanged
 	}
 	r.tell(e)
+	if r.opts.Up {
+		r.sourceSent(t, sent, res.Same)
+	} else {
+		r.sourceFetched(t, res.Entry.Version, res.Same)
+	}
 }
 
 // room looks whether what is to be fetched fits on the disk.
@@ -212,19 +222,20 @@ func (r *run) single(ctx context.Context, c *remote.Client, t *Task) {
 	}
 	o.Begin = func(length int64) { r.grow(t, length) }
 	var res remote.Result
+	var sent mark
 	var err error
 	begin := time.Now()
 	if r.opts.Up {
 		o.Parents, o.Expect, o.noFollow = t.root.Names == nil, r.expect(t), r.noFollow(t)
-		res, err = m.Put(ctx, t.Local(), t.Remote(), o)
+		res, sent, err = m.put(ctx, t.Local(), t.Remote(), o)
 	} else {
 		res, err = r.fetch(ctx, &m, t, o)
 	}
 	switch {
 	case err == nil:
-		r.moved(t, res, time.Since(begin))
+		r.moved(t, res, sent, time.Since(begin))
 	case ctx.Err() != nil:
-	case wire.CodeOf(err) == wire.Exists && r.opts.Up:
+	case r.opts.Up && (wire.CodeOf(err) == wire.Exists || wire.CodeOf(err) == wire.Conflict):
 		r.exists(ctx, c, t, err)
 	default:
 		r.failed(t, err)
@@ -238,6 +249,10 @@ func (r *run) exists(ctx context.Context, c *remote.Client, t *Task, err error) 
 	there, serr := c.Stat(ctx, t.Remote())
 	switch f := fileIn(there); {
 	case serr == nil && f.Kind == Regular && f.Length == t.Length() && f.Mtime == t.file.Mtime:
+		if r.opts.RemoveSource {
+			r.putSame(ctx, c, t, there)
+			return
+		}
 		e.Outcome = Unchanged
 	case r.opts.Existing != Skip:
 		r.failed(t, err)
@@ -256,7 +271,7 @@ func (r *run) fetch(ctx context.Context, m *Mover, t *Task, o Options) (remote.R
 		return remote.Result{}, err
 	}
 	o.Force, o.differs = o.Force || t.Deed == Overwrite, t.Deed == Overwrite
-	return m.Get(ctx, t.Remote(), e, t.Local(), o)
+	return m.get(ctx, t.Remote(), e, t.Local(), o)
 }
 
 func (r *run) grow(t *Task, length int64) {
@@ -294,11 +309,15 @@ func (r *run) others(ctx context.Context) error {
 			if err == nil && r.opts.Mode {
 				err = os.Chmod(t.Local(), fs.FileMode(t.file.Mode)&^partial.Umask())
 			}
+			if err == nil && r.opts.RemoveSource {
+				err = r.m.settle(t.Local())
+			}
 			if err != nil {
 				r.failed(t, err)
 				continue
 			}
 			r.tell(Event{Outcome: Unchanged, Local: t.Local(), Remote: t.Remote(), Length: t.Length()})
+			r.sourceFetched(t, t.file.Version, true)
 		}
 	}
 	made := func(t *Task, err error) {
@@ -321,11 +340,15 @@ func (r *run) others(ctx context.Context) error {
 
 // pipe sends one request for each task.
 func (r *run) pipe(ctx context.Context, tasks []*Task, op func(*Task) *remote.Op) error {
-	if len(tasks) == 0 {
+	return pipeEach(ctx, r.m.Client, tasks, op)
+}
+
+func pipeEach[T any](ctx context.Context, c *remote.Client, list []T, op func(T) *remote.Op) error {
+	if len(list) == 0 {
 		return ctx.Err()
 	}
-	err := pipe(ctx, r.m.Client, func(send func(*remote.Op) bool) {
-		for _, t := range tasks {
+	err := pipe(ctx, c, func(send func(*remote.Op) bool) {
+		for _, t := range list {
 			if !send(op(t)) {
 				return
 			}

@@ -34,7 +34,7 @@ func (r *run) sendSmall(ctx context.Context, c *remote.Client) error {
 
 // putOp reads a small file, just before it is sent.
 func (r *run) putOp(ctx context.Context, t *Task) *remote.Op {
-	f, src, err := openSource(t.Local(), r.opts.Mode, r.noFollow(t))
+	f, src, sent, err := openSource(t.Local(), r.opts.Mode, r.noFollow(t))
 	if err != nil {
 		r.failed(t, err)
 		return nil
@@ -56,7 +56,7 @@ func (r *run) putOp(ctx context.Context, t *Task) *remote.Op {
 		case err == nil:
 			count(r.opts.Moved, res.Moved)
 			count(r.opts.Reused, res.Reused)
-			r.moved(t, res, 0)
+			r.moved(t, res, sent, 0)
 		case ctx.Err() != nil:
 		case wire.CodeOf(err) == "", wire.CodeOf(err) == wire.Exists, wire.CodeOf(err) == wire.Uncertain:
 			r.later(t) // this connection is not for it, or it must be looked at
@@ -169,5 +169,5 @@ func (r *run) published(t *Task, err error) {
 		return
 	}
 	count(r.opts.Moved, t.Length())
-	r.moved(t, remote.Result{Entry: t.file.entry(t.Remote()), Moved: t.Length()}, 0)
+	r.moved(t, remote.Result{Entry: t.file.entry(t.Remote()), Moved: t.Length()}, mark{}, 0)
 }

@@ -34,6 +34,9 @@ type Options struct {
 	Moved    func(n int64) // bytes that travelled, each byte of a file once
 	Reused   func(n int64) // bytes that were there already
 	Begin    func(length int64)
+	// RemoveSource removes the source when its content is durable at the target, unless it changed since; *KeptError if that
+	// fails. It does not go with NoSync.
+	RemoveSource bool
 
 	noFollow bool // a source that is a symbolic link is refused
 	differs  bool // a target that is there is known to be different
@@ -58,7 +61,7 @@ func (m *Mover) job(kind, remotePath, local string) (Job, error) {
 }
 
 // openSource opens a file to be sent.
-func openSource(local string, keepMode, noFollow bool) (*os.File, remote.Source, error) {
+func openSource(local string, keepMode, noFollow bool) (*os.File, remote.Source, mark, error) {
 	flags := os.O_RDONLY | syscall.O_NONBLOCK // a FIFO must not hold us
 	if noFollow {
 		flags |= syscall.O_NOFOLLOW
@@ -68,7 +71,7 @@ func openSource(local string, keepMode, noFollow bool) (*os.File, remote.Source,
 		err = ErrNotRegular
 	}
 	if err != nil {
-		return nil, remote.Source{}, err
+		return nil, remote.Source{}, mark{}, err
 	}
 	info, err := f.Stat()
 	if err == nil {
@@ -81,7 +84,7 @@ func openSource(local string, keepMode, noFollow bool) (*os.File, remote.Source,
 	}
 	if err != nil {
 		f.Close()
-		return nil, remote.Source{}, err
+		return nil, remote.Source{}, mark{}, err
 	}
 	src := remote.Source{ReaderAt: f, Length: info.Size(), Mtime: info.ModTime().UnixNano(), Check: func() error {
 		now, err := f.Stat()
@@ -100,14 +103,26 @@ func openSource(local string, keepMode, noFollow bool) (*os.File, remote.Source,
 	if keepMode {
 		src.Mode = uint32(info.Mode().Perm())
 	}
-	return f, src, nil
+	return f, src, markOf(info), nil
 }
 
 // Put sends a local file to an absolute path of the home.
 func (m *Mover) Put(ctx context.Context, local, remotePath string, o Options) (remote.Result, error) {
-	f, src, err := openSource(local, o.Mode, o.noFollow)
+	res, sent, err := m.put(ctx, local, remotePath, o)
+	if err == nil && o.RemoveSource {
+		dir, base := filepath.Split(filepath.Clean(local))
+		if rerr := removeSource(filepath.Clean(dir), base, sent); rerr != nil {
+			err = &KeptError{fate("stored", res.Same), rerr}
+		}
+	}
+	return res, err
+}
+
+// put tells too which file it sent.
+func (m *Mover) put(ctx context.Context, local, remotePath string, o Options) (res remote.Result, sent mark, err error) {
+	f, src, sent, err := openSource(local, o.Mode, o.noFollow)
 	if err != nil {
-		return remote.Result{}, err
+		return res, sent, err
 	}
 	defer f.Close()
 	if o.Begin != nil {
@@ -118,15 +133,15 @@ func (m *Mover) Put(ctx context.Context, local, remotePath string, o Options) (r
 	if src.Length > block.Size { // smaller ones travel in one piece and leave nothing behind
 		j, err := m.job("put", remotePath, local)
 		if err != nil {
-			return remote.Result{}, err
+			return res, sent, err
 		}
 		j.Length, j.Mtime = src.Length, time.Unix(0, src.Mtime)
 		if j, err = m.Jobs.Begin(j); err != nil {
-			return remote.Result{}, err
+			return res, sent, err
 		}
 		po.Job = j.ID
 	}
-	res, err := m.Client.Put(ctx, remotePath, src, po)
+	res, err = m.Client.Put(ctx, remotePath, src, po)
 	if wire.CodeOf(err) == wire.Uncertain && po.Expect == nil {
 		// The server broke down under it. Where nothing is, the file can be put without taking anything from anybody.
 		if _, serr := m.Client.Stat(ctx, remotePath); wire.CodeOf(serr) == wire.NotFound {
@@ -138,7 +153,7 @@ func (m *Mover) Put(ctx context.Context, local, remotePath string, o Options) (r
 	if po.Job != "" && (err == nil || res.Moved+res.Reused == 0 && wire.CodeOf(err) != "") { // done, or refused at the door
 		m.Jobs.End(po.Job)
 	}
-	return res, err
+	return res, sent, err
 }
 
 // Fetchable tells whether an entry of the server is a file that can be fetched: nil, ErrIsDir or ErrNotRegular.
@@ -155,6 +170,16 @@ func Fetchable(e wire.Entry) error {
 // Get fetches a file of the home, described by entry, to a local path. What is there already is left alone and is
 // success if it is the same, ErrDiffers if not, unless o.Force. The local file appears whole or not at all.
 func (m *Mover) Get(ctx context.Context, remotePath string, entry wire.Entry, local string, o Options) (remote.Result, error) {
+	res, err := m.get(ctx, remotePath, entry, local, o)
+	if err == nil && o.RemoveSource {
+		if rerr := m.removeFetched(ctx, remotePath, res.Entry.Version); rerr != nil {
+			err = &KeptError{fate("fetched", res.Same), rerr}
+		}
+	}
+	return res, err
+}
+
+func (m *Mover) get(ctx context.Context, remotePath string, entry wire.Entry, local string, o Options) (remote.Result, error) {
 	if err := Fetchable(entry); err != nil {
 		return remote.Result{}, err
 	}
@@ -175,6 +200,11 @@ func (m *Mover) Get(ctx context.Context, remotePath string, entry wire.Entry, lo
 				o.Reused(entry.Length)
 			}
 			os.Chtimes(local, time.Time{}, time.Unix(0, entry.Mtime))
+			if o.RemoveSource {
+				if err := m.settle(local); err != nil {
+					return remote.Result{}, err
+				}
+			}
 			return remote.Result{Entry: entry, Same: true, Reused: entry.Length}, nil
 		}
 		fallthrough
