@@ -75,7 +75,9 @@ func TestPowerCut(t *testing.T) {
 		if n := strings.Count(out, "stored "); n != 5 || !strings.Contains(out, "reused and verified") {
 			t.Fatalf("%d files are called stored:\n%s", n, out)
 		}
-		treeRun(t, p, state, "tree")
+		if out := ferryRun(t, p, state, "-c", "put -r tree"); !strings.Contains(out, "stored tree") {
+			t.Fatalf("the tree is not called stored:\n%s", out)
+		}
 		p.Kill()
 		home := filepath.Join(disk.Cut(), strings.TrimPrefix(p.Home("alice"), disk.Dir()))
 		files["a/b/moved"] = files["small"]
@@ -91,20 +93,6 @@ func TestPowerCut(t *testing.T) {
 			}
 		}
 	})
-}
-
-// treeRun puts a directory with all that is in it.
-func treeRun(t *testing.T, p *servertest.Process, state, dir string) {
-	t.Helper()
-	subs, err := os.ReadDir(filepath.Join(state, dir))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var lines []string // "put -r DIR" where that is known
-	for _, sub := range subs {
-		lines = append(lines, fmt.Sprintf("mkdir -p %s/%s; put %s/%s/* -O %s/%s", dir, sub.Name(), dir, sub.Name(), dir, sub.Name()))
-	}
-	ferryRun(t, p, state, "-c", strings.Join(lines, "; "))
 }
 
 // through makes a command reach the server at another address.
