@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -257,8 +258,8 @@ func (s *site) peaks(ctx context.Context, v *server, source string, d direction)
 	defer os.Remove(there)
 	defer os.Remove(to)
 	c := s.ferry(v, s.dir, "")
-	words := append([]string{}, c.argv[:len(c.argv)-3]...)
-	c.argv = append(words, "-b", "-", c.argv[len(c.argv)-1])
+	i := slices.Index(c.argv, "-c")
+	c.argv = slices.Concat(c.argv[:i], []string{"-b", "-"}, c.argv[i+2:])
 	talk, err := s.b.talk(ctx, c)
 	if err != nil {
 		return 0, 0, err

@@ -33,7 +33,7 @@ func (s *site) far(words ...string) []string {
 func (s *site) ferry(v *server, dir, line string) command {
 	words := s.far(s.b.ferry, "-q", "--progress", "none", "--fingerprint", v.key, "-c", line)
 	key, err := s.identity(context.Background())
-	if err != nil {
+	if err != nil || v != s.servers["ferryd"] { // the key is in that one's accounts only
 		return command{argv: append(words, user+"@"+v.addr), dir: dir, env: []string{"FERRY_PASSWORD=" + password}}
 	}
 	return command{argv: append(words, "--identity", key, user+"@"+v.addr), dir: dir}
