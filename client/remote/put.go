@@ -239,7 +239,7 @@ func (u *putRun) send(ctx context.Context, k *conn, open *wire.PutAnswer) error 
 // stream is one connection's part. Reading and tagging, sending, and taking in the answers each have a goroutine.
 func (u *putRun) stream(ctx context.Context, k *conn, p *plan, open *wire.PutAnswer) error {
 	tagger := block.NewTagger(*open.Key)
-	read := make(chan step, 1)
+	read := make(chan step) // handed over: one block is read while one is sent
 	sent := make(chan step, window)
 	quit := make(chan struct{})
 	var readErr, sendErr error

@@ -223,6 +223,7 @@ func (c *conn) read() error {
 		r := &request{cmd: cmd, header: header}
 		if size >= 0 {
 			if size > 64<<10 {
+				c.requests.await(int(size)) // one block is read while one is written: no third one waits
 				r.lent = c.srv.bufs.Body()
 				r.body = (*r.lent)[:size]
 			} else {

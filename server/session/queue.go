@@ -28,9 +28,7 @@ func newQueue[T any](limit int, consume func(*queue[T])) *queue[T] {
 func (q *queue[T]) push(item T, size int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for !q.closed && len(q.items) > 0 && (q.held+size > q.limit || len(q.items) >= maxUnanswered) {
-		q.room.Wait()
-	}
+	q.wait(size)
 	if q.closed {
 		return false
 	}
@@ -40,6 +38,20 @@ func (q *queue[T]) push(item T, size int) bool {
 		go q.consume(q)
 	}
 	return true
+}
+
+// await returns when an item of so many bytes has room, or the queue is closed. Who waits before the item is made holds one buffer less.
+func (q *queue[T]) await(size int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.wait(size)
+}
+
+// wait is await for who holds q.mu.
+func (q *queue[T]) wait(size int) {
+	for !q.closed && len(q.items) > 0 && (q.held+size > q.limit || len(q.items) >= maxUnanswered) {
+		q.room.Wait()
+	}
 }
 
 // next removes the oldest item. With none left it returns false; the consumer must then return, after it has looked
