@@ -1,0 +1,6 @@
+//go:build race
+
+package remote_test
+
+// With the race detector pools lose a quarter of what they are given; still it must stay below one buffer for each block.
+const maxAlloc = 1 << 20
