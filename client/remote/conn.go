@@ -167,7 +167,7 @@ func (c *conn) send(req wire.Requester, body []byte) (*call, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &call{conn: c, parts: make(chan part, 2)}
+	k := &call{conn: c, parts: make(chan part, 1)}
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
 	c.mu.Lock()

@@ -80,11 +80,11 @@ func TestCosts(t *testing.T) {
 			_, err = cl.Get(t.Context(), "/f", e, &got, remote.GetOptions{})
 		}
 		return err
-	}, 700, size<<20+128<<10, 300, 0)
+	}, 700, size<<20+128<<10, 1000, 0)
 	if !bytes.Equal(got.b, data) {
 		t.Error("other bytes than the source's")
 	}
-	costs("put of the same", put, 9, 600, 2000, 1)
+	costs("put of the same", put, 16, 600, 2500, 1)
 	data[10*block.Size] ^= 1
 	costs("put with one block changed", put, 22, 600, 1<<20+8<<10, 80)
 }

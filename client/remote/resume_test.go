@@ -412,27 +412,43 @@ func TestChangedBlocks(t *testing.T) {
 	}
 }
 
-// TestPutAllocations bounds what a large put costs in memory, client and server together.
-func TestPutAllocations(t *testing.T) {
+// TestAllocations bounds what a large put and a large get cost in memory, client and server together.
+func TestAllocations(t *testing.T) {
 	r := newRig(t)
 	o := r.options()
 	o.Address = r.Addr()
 	cl := r.login(o)
 	data := noise(64<<20, 17)
-	put := func(name string) {
-		if _, err := cl.Put(t.Context(), name, source(data), remote.PutOptions{Job: remote.NewID()}); err != nil {
-			t.Fatal(err)
+	got := target{b: make([]byte, 0, len(data))}
+	for _, c := range []struct {
+		name string
+		job  func(path string) error
+	}{
+		{"put", func(path string) error {
+			_, err := cl.Put(t.Context(), path, source(data), remote.PutOptions{Job: remote.NewID()})
+			return err
+		}},
+		{"get", func(string) error {
+			e, err := cl.Stat(t.Context(), "/f")
+			if err == nil {
+				_, err = cl.Get(t.Context(), "/f", e, &got, remote.GetOptions{})
+			}
+			return err
+		}},
+	} {
+		var before, after runtime.MemStats
+		for _, path := range []string{"/warm", "/f"} { // the second one counts
+			runtime.ReadMemStats(&before)
+			if err := c.job(path); err != nil {
+				t.Fatalf("%s: %v", c.name, err)
+			}
+			runtime.ReadMemStats(&after)
 		}
-	}
-	put("/warm")
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	put("/f")
-	runtime.ReadMemStats(&after)
-	mallocs, size := (after.Mallocs-before.Mallocs)/64, (after.TotalAlloc-before.TotalAlloc)/64
-	t.Logf("%d allocations and %d bytes for each MiB", mallocs, size)
-	if mallocs > maxMallocs || size > maxAlloc {
-		t.Errorf("%d allocations and %d bytes for each MiB, want at most %d and %d", mallocs, size, maxMallocs, maxAlloc)
+		mallocs, size := (after.Mallocs-before.Mallocs)/64, (after.TotalAlloc-before.TotalAlloc)/64
+		t.Logf("%s: %d allocations and %d bytes for each MiB", c.name, mallocs, size)
+		if mallocs > maxMallocs || size > maxAlloc {
+			t.Errorf("%s: %d allocations and %d bytes for each MiB, want at most %d and %d", c.name, mallocs, size, maxMallocs, maxAlloc)
+		}
 	}
 }
 

@@ -40,6 +40,7 @@ func serveGet(c *conn, r *request) error {
 			return refusal(wire.ShuttingDown, "the connection is closing")
 		}
 		n := min(block.Size, end-off)
+		c.answers.await(int(n)) // one block is read while one is sent: no third one waits
 		lent := c.srv.bufs.Body()
 		b := (*lent)[:n]
 		if got, err := f.ReadAt(b, off); int64(got) < n {

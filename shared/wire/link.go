@@ -113,7 +113,7 @@ func (l *Link) Read(p []byte) (int, error) {
 	if l.rn < l.rm {
 		return l.buffered(p), nil
 	}
-	if l.hungry {
+	if l.hungry && len(p) < linkBuffer { // else reading ahead would only copy
 		if l.r == nil {
 			l.r = l.bufs.lend()
 		}
@@ -132,7 +132,7 @@ func (l *Link) Read(p []byte) (int, error) {
 		l.r = nil
 	}
 	n, err := l.receive(p)
-	l.hungry = n == len(p) && n > 512
+	l.hungry = n >= recordSize || n == len(p) && n > 512
 	return n, err
 }
 
