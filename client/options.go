@@ -85,7 +85,11 @@ func run(ctx context.Context, args []string) int {
 
 // complain shows an error that came before there was a shell.
 func complain(err error) int {
-	fmt.Fprintf(os.Stderr, "ferry: %s\n", term.Escape(err.Error()))
+	text := err.Error()
+	if p, ok := err.(*fs.PathError); ok { // the operation tells a person nothing
+		text = p.Path + ": " + p.Err.Error()
+	}
+	fmt.Fprintf(os.Stderr, "ferry: %s\n", term.Escape(text))
 	var h interface{ Hint() string }
 	if errors.As(err, &h) && h.Hint() != "" {
 		fmt.Fprintf(os.Stderr, "hint: %s\n", h.Hint())
@@ -156,7 +160,7 @@ func (o *options) start(ctx context.Context, cmd *cobra.Command, args []string) 
 		os.Unsetenv("FERRY_PASSWORD") // commands started from the shell must not see it
 	}
 	c := shell.Config{
-		Out: os.Stdout, Err: progress, Person: person, JSON: o.json, Quiet: o.quiet, NoSync: o.syncMode == "none", Version: version(),
+		Out: os.Stdout, Err: progress, Person: person, JSON: o.json, Quiet: o.quiet, Echo: o.commands == "" && !person, NoSync: o.syncMode == "none", Version: version(),
 		Parallel: o.parallel, Limit: limit,
 		Mover: transfer.Mover{Jobs: transfer.Jobs{Dir: filepath.Join(state, "jobs")}, Ops: partial.Real()},
 		Remote: remote.Options{Address: target.Address, Plain: target.Plain, User: target.User, Known: remote.KnownHosts{Path: known},

@@ -66,7 +66,8 @@ func (k *killing) finish(addr, line string) (m moved) {
 	if err != nil {
 		k.t.Fatalf("%s: %v\n%s%s", line, err, out, &errs)
 	}
-	if err := json.Unmarshal(bytes.TrimSpace(out), &m); err != nil {
+	result, _, _ := bytes.Cut(out, []byte("\n"))
+	if err := json.Unmarshal(result, &m); err != nil {
 		k.t.Fatalf("%s printed %q: %v", line, out, err)
 	}
 	return m
@@ -212,7 +213,8 @@ func TestKilledServer(t *testing.T) {
 			}
 			k.whole(put, true)
 			var m moved
-			if err := json.Unmarshal(bytes.TrimSpace(out.Bytes()), &m); err != nil {
+			result, _, _ := bytes.Cut(out.Bytes(), []byte("\n"))
+			if err := json.Unmarshal(result, &m); err != nil {
 				t.Fatalf("%q: %v", &out, err)
 			}
 			last := int64(0)

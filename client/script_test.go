@@ -5,6 +5,8 @@ import (
 	"encoding/pem"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -32,6 +34,7 @@ type world struct {
 // TestScript runs what a user types: testdata/script/*.txtar. In them ADDR is the server, PROXY the same behind a proxy,
 // FP its fingerprint, HOME_ALICE alice's files on it.
 func TestScript(t *testing.T) {
+	o := newObjects(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -46,7 +49,7 @@ func TestScript(t *testing.T) {
 			}
 			e.Defer(p.Close)
 			e.Defer(s.Stop)
-			e.Values["world"] = &world{s, p}
+			e.Values["world"], e.Values["objects"] = &world{s, p}, o
 			for k, v := range map[string]string{"ADDR": s.Addr(), "PROXY": p.Addr(), "FP": s.Fingerprint(), "HOME_ALICE": s.Home("alice"),
 				"HOME_BOB": s.Home("bob"), "FERRY_PASSWORD": password, "HOME": e.WorkDir, "XDG_STATE_HOME": filepath.Join(e.WorkDir, ".state"), "TERM": "dumb"} {
 				e.Setenv(k, v)
@@ -54,7 +57,7 @@ func TestScript(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"makefile": makeFile, "server": serverCommand, "cut": cutCommand, "poke": poke, "code": code, "same": same, "keypair": keyPair,
+			"makefile": makeFile, "server": serverCommand, "cut": cutCommand, "poke": poke, "code": code, "same": same, "keypair": keyPair, "readme": readme,
 		},
 	})
 }
@@ -141,6 +144,21 @@ func code(ts *testscript.TestScript, neg bool, args []string) {
 	if strconv.Itoa(got) != args[0] {
 		ts.Fatalf("exit code %d, want %s", got, args[0])
 	}
+	if args[1] == "ferry" && slices.Contains(args, "--json") {
+		ts.Check(ts.Value("objects").(*objects).look(ts.ReadFile("stdout") + ts.ReadFile("stderr")))
+	}
+}
+
+// readme FILE: README.md shows what is in the file, but for what differs each time.
+func readme(ts *testscript.TestScript, neg bool, args []string) {
+	text := ts.ReadFile(args[0])
+	for _, r := range []struct{ pattern, with string }{
+		{regexp.QuoteMeta(ts.Getenv("PROXY")), "files.example.org:8083"}, {`\(ferryd .*\)`, "(ferryd v1.0.0)"},
+		{`at [0-9.]+ .iB/s`, "at 98 MiB/s"}, {`\d{4}-\d\d-\d\d \d\d:\d\d`, "2026-11-21 09:14"},
+	} {
+		text = regexp.MustCompile(r.pattern).ReplaceAllString(text, r.with)
+	}
+	generated(ts, "../README.md", "session", "```\n$ ferry alice@files.example.org -b session\n"+text+"```\n")
 }
 
 // same A B: the two files are byte for byte the same.

@@ -17,10 +17,14 @@ const completionWait = 500 * time.Millisecond
 
 // Complete returns what the word before pos can become, written as it would be typed, and how many bytes it replaces.
 func (s *Shell) Complete(line string, pos int) (candidates []string, replace int) {
-	words := SplitPartial(line[:pos])
-	if len(words) == 0 {
-		return nil, 0
+	cmd := SplitPartial(line[:pos])
+	if out := cmd.Output; out != nil && out.To.End == pos {
+		if out.Op == "|" {
+			return nil, 0
+		}
+		return spellings(line[:pos], out.To, localNames(out.To.Text)), pos - out.To.Start
 	}
+	words := cmd.Words
 	last := words[len(words)-1]
 	if len(words) == 1 {
 		for _, c := range s.commands {
@@ -37,7 +41,7 @@ func (s *Shell) Complete(line string, pos int) (candidates []string, replace int
 	if !ok {
 		return nil, 0
 	}
-	side := c.Args
+	side := c.Args.at(len(words) - 2)
 	var names []string
 	if c.Name == "sync" {
 		side = syncSide(words[1:])
@@ -49,22 +53,29 @@ func (s *Shell) Complete(line string, pos int) (candidates []string, replace int
 		for _, c := range s.commands {
 			names = append(names, c.Name)
 		}
+		for _, t := range topics() {
+			names = append(names, t.name)
+		}
 	case side == Here:
 		names = localNames(last.Text)
 	case side == There && s.client != nil:
 		names = s.remoteNames(last.Text)
 	}
-	typed := line[last.Start:pos]
+	return spellings(line[:pos], last, names), pos - last.Start
+}
+
+// spellings writes those of the names that continue the word at the end of line, sorted.
+func spellings(line string, last Word, names []string) (candidates []string) {
 	for _, n := range names {
 		if !strings.HasPrefix(n, last.Text) {
 			continue
 		}
-		if text, ok := spell(typed, last, n); ok {
+		if text, ok := spell(line[last.Start:], last, n); ok {
 			candidates = append(candidates, text)
 		}
 	}
 	slices.Sort(candidates)
-	return candidates, pos - last.Start
+	return candidates
 }
 
 // spell writes name so that it continues what was typed, in the quoting that is open. A directory stays open for more. A

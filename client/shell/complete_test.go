@@ -32,7 +32,10 @@ func TestComplete(t *testing.T) {
 		{"put 日", []string{"日本語 "}},
 		{"put d", []string{"dir/"}},
 		{"put se", []string{`semi\;colon `}},
-		{"help stat", []string{"stat "}},
+		{"help stat", []string{"stat ", "status "}},
+		{"help wor", []string{"words "}},
+		{"ls > pl", []string{"plain "}},
+		{"ls | gre", nil},
 		{"sync u", []string{"up "}},
 		{"sync -n up d", []string{"dir/"}},
 		{"sync up dir d", nil}, // on the server, and there is none

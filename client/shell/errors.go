@@ -31,6 +31,29 @@ const (
 	exitTerminated = 143
 )
 
+// Exit is an exit code and what it tells.
+type Exit struct {
+	Code int
+	Text string
+}
+
+// Exits returns every exit code of ferry.
+func Exits() []Exit {
+	return []Exit{
+		{exitOK, "ok"},
+		{exitFailed, "a command failed: missing, denied, not verified ..."},
+		{exitUsage, "wrong usage or syntax"},
+		{exitLogin, "login refused"},
+		{exitNoLink, "no connection: never made, or lost for longer than --reconnect-for (unfinished work is kept)"},
+		{exitTrust, "the server's key is not trusted"},
+		{exitConflict, "conflict: something else is there, it changed meanwhile, or another ferry is at it"},
+		{exitSpace, "no space or quota, here or on the server"},
+		{exitSome, "some of several files failed"},
+		{exitStopped, "interrupted (Ctrl-C)"},
+		{exitTerminated, "terminated"},
+	}
+}
+
 // ExitCode returns the exit code for an error.
 func ExitCode(err error) int {
 	if err == nil {
@@ -146,21 +169,23 @@ func hintOf(err error) string {
 	}[wire.CodeOf(err)]
 }
 
-// report shows an error of a command and returns its exit code. With JSON it is an object on stdout, as every result.
+// report shows an error of a command and returns its exit code. With JSON it is an object among the results.
 func (s *Shell) report(cmd string, err error) int {
 	code := ExitCode(err)
+	if errors.As(err, new(*outputError)) {
+		cmd = "redirect"
+	}
 	if s.JSON {
-		var several *severalError
-		if errors.As(err, &several) && several.told {
-			return code
+		if errors.As(err, new(*severalError)) {
+			return code // each was told by itself, and the summary has their number
 		}
 		var file *fileError
 		path := ""
 		if errors.As(err, &file) {
 			path = file.name
 		}
-		s.emit(map[string]any{"error": map[string]any{"command": cmd, "code": errorWord(err), "message": explain(err), "path": path,
-			"retryable": code == exitNoLink || code == exitStopped, "exit": code}}, "")
+		s.object(s.beside(), map[string]any{"error": map[string]any{"command": cmd, "code": errorWord(err), "message": explain(err), "path": path,
+			"hint": hintOf(err), "retryable": code == exitNoLink || code == exitStopped, "exit": code}})
 		return code
 	}
 	if cmd != "" {
@@ -191,8 +216,6 @@ func errorWord(err error) string {
 		return string(wire.Exists)
 	case exitSpace:
 		return string(wire.NoSpace)
-	case exitSome:
-		return "some_failed"
 	case exitStopped:
 		return "interrupted"
 	}

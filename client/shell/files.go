@@ -38,7 +38,8 @@ func cdCommand() Command {
 }
 
 func pwdCommand() Command {
-	return Command{Name: "pwd", Group: "files", Usage: "pwd", Short: "the directory on the server", Login: true, Max: 0,
+	return Command{Name: "pwd", Group: "files", Usage: "pwd", Short: "the directory on the server",
+		Examples: []string{"pwd", "pwd > where.txt"}, Fields: []Field{{"path", "string", "absolute"}}, Login: true, Max: 0,
 		Run: func(ctx context.Context, s *Shell, c *Call) error {
 			return s.emit(map[string]any{"path": s.dir}, term.Escape(s.dir)+"\n")
 		}}
@@ -59,7 +60,7 @@ func perName(cmd Command, f func(ctx context.Context, s *Shell, c *Call, name st
 
 func mkdirCommand() Command {
 	return perName(Command{Name: "mkdir", Aliases: []string{"md"}, Group: "files", Usage: "mkdir [-p] DIR...", Short: "make directories",
-		Examples: []string{"mkdir -p photos/2026"}, Wire: []string{wire.CmdMkdir}, Flags: func(f *pflag.FlagSet) {
+		Examples: []string{"mkdir photos", "mkdir -p photos/2026"}, Wire: []string{wire.CmdMkdir}, Flags: func(f *pflag.FlagSet) {
 			f.BoolP("parents", "p", false, "also those above, and no complaint if it is there")
 		}}, func(ctx context.Context, s *Shell, c *Call, name string) error {
 		return s.client.Mkdir(ctx, s.abs(name), c.on("parents"))
@@ -68,13 +69,14 @@ func mkdirCommand() Command {
 
 func rmdirCommand() Command {
 	return perName(Command{Name: "rmdir", Aliases: []string{"rd"}, Group: "files", Usage: "rmdir DIR...", Short: "remove empty directories",
-		Wire: []string{wire.CmdRmdir}}, func(ctx context.Context, s *Shell, c *Call, name string) error {
+		Examples: []string{"rmdir old", "rmdir photos/2025 photos/2024"},
+		Wire:     []string{wire.CmdRmdir}}, func(ctx context.Context, s *Shell, c *Call, name string) error {
 		return s.client.Rmdir(ctx, s.abs(name))
 	})
 }
 
 func rmCommand() Command {
-	return perName(Command{Name: "rm", Aliases: []string{"del", "delete"}, Group: "files", Usage: "rm [-f] FILE...", Short: "remove files",
+	return perName(Command{Name: "rm", Aliases: []string{"del", "delete", "mdelete", "mrm"}, Group: "files", Usage: "rm [-f] FILE...", Short: "remove files",
 		Examples: []string{"rm old.pdf", "rm *.tmp"}, Wire: []string{wire.CmdRm}, Flags: func(f *pflag.FlagSet) {
 			f.BoolP("force", "f", false, "no complaint about files that are not there")
 		}}, func(ctx context.Context, s *Shell, c *Call, name string) error {
@@ -87,7 +89,7 @@ func rmCommand() Command {
 }
 
 func mvCommand() Command {
-	return Command{Name: "mv", Aliases: []string{"rename"}, Group: "files", Usage: "mv [-f] FROM... TO", Short: "move or rename files and directories",
+	return Command{Name: "mv", Aliases: []string{"rename", "ren", "mmv"}, Group: "files", Usage: "mv [-f] FROM... TO", Short: "move or rename files and directories",
 		Examples: []string{"mv draft.txt final.txt", "mv *.pdf papers"}, Login: true, Min: 2, Max: -1, Args: There, Wire: []string{wire.CmdMv, wire.CmdStat},
 		Flags: func(f *pflag.FlagSet) { f.BoolP("force", "f", false, "replace a file that is there") },
 		Run: func(ctx context.Context, s *Shell, c *Call) error {
@@ -123,7 +125,7 @@ func mvCommand() Command {
 
 func statCommand() Command {
 	return perName(Command{Name: "stat", Aliases: []string{"info"}, Group: "files", Usage: "stat NAME...", Short: "everything known about a name",
-		Wire: []string{wire.CmdStat}}, func(ctx context.Context, s *Shell, c *Call, name string) error {
+		Examples: []string{"stat report.pdf", "stat *.pdf"}, Fields: entryFields(), Wire: []string{wire.CmdStat}}, func(ctx context.Context, s *Shell, c *Call, name string) error {
 		e, err := s.client.Stat(ctx, s.abs(name))
 		if err != nil {
 			return err
@@ -139,7 +141,8 @@ func statCommand() Command {
 
 func sumCommand() Command {
 	return perName(Command{Name: "sum", Aliases: []string{"sha256sum"}, Group: "files", Usage: "sum FILE...", Short: "SHA-256 of files, computed on the server",
-		Wire: []string{wire.CmdSum}}, func(ctx context.Context, s *Shell, c *Call, name string) error {
+		Examples: []string{"sum report.pdf", "sum *.iso > SHA256SUMS"},
+		Fields:   []Field{{"path", "string", "absolute"}, {"sha256", "string", "in hexadecimal digits"}}, Wire: []string{wire.CmdSum}}, func(ctx context.Context, s *Shell, c *Call, name string) error {
 		sum, err := s.client.Sum(ctx, s.abs(name))
 		if err != nil {
 			return err
@@ -149,7 +152,8 @@ func sumCommand() Command {
 }
 
 func catCommand() Command {
-	return perName(Command{Name: "cat", Group: "files", Usage: "cat FILE...", Short: "print files", Wire: []string{wire.CmdStat, wire.CmdGet}},
+	return perName(Command{Name: "cat", Group: "files", Usage: "cat FILE...", Short: "print files",
+		Examples: []string{"cat notes.txt", "cat log.txt | tail -20"}, Wire: []string{wire.CmdStat, wire.CmdGet}},
 		func(ctx context.Context, s *Shell, c *Call, name string) error { return s.print(ctx, s.abs(name)) })
 }
 

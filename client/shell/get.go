@@ -15,7 +15,7 @@ import (
 )
 
 func getCommand() Command {
-	return Command{Name: "get", Aliases: []string{"mget", "reget", "receive"}, Group: "transfer",
+	return Command{Name: "get", Aliases: []string{"mget", "reget", "mreget", "pget", "recv", "receive"}, Group: "transfer",
 		Usage:    "get [-rpfnE] [-P N] [-o NAME] [-O DIR] FILE... | get FILE NAME | get FILE -",
 		Short:    "fetch files and directories from the server; a broken transfer goes on where it was",
 		Examples: []string{"get image.png", "get *.pdf -O papers", "get -r site", "get -r --include '*.jpg' photos -O pictures", "get notes.txt -"},
@@ -29,7 +29,8 @@ compared, not only length and time. What failed, was skipped or changed meanwhil
 do directories; it takes the right to delete. The server is asked right before whether the file
 is still the one that was fetched: what is put there in the moment after that is lost.
 ` + patternHelp,
-		Login: true, Min: 1, Max: -1, Args: There, Wire: []string{wire.CmdGet, wire.CmdVerify, wire.CmdStat, wire.CmdLs, wire.CmdRm},
+		Fields: movedFields(),
+		Login:  true, Min: 1, Max: -1, Args: There, Wire: []string{wire.CmdGet, wire.CmdVerify, wire.CmdStat, wire.CmdLs, wire.CmdRm},
 		Flags: transferFlags, Run: runGet}
 }
 

@@ -43,7 +43,9 @@ func expand(words []Word, glob func(pattern string) ([]string, error)) ([]string
 			return nil, named(w.Text, &wire.Error{Code: wire.NotFound, Message: "nothing fits this pattern"})
 		}
 		slices.Sort(names)
-		out = append(out, names...)
+		for _, n := range names {
+			out = append(out, plainName(n))
+		}
 	}
 	return out, nil
 }

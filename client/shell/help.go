@@ -4,71 +4,147 @@ import (
 	"context"
 	"fmt"
 	"strings"
-
-	"github.com/spf13/pflag"
 )
 
 func helpCommand() Command {
-	return Command{Name: "help", Aliases: []string{"?"}, Group: "session", Usage: "help [COMMAND | exit]", Short: "this list, a command, or the exit codes",
-		Max: 1, Args: Commands, Run: runHelp}
+	return Command{Name: "help", Aliases: []string{"?"}, Group: "session", Usage: "help [COMMAND | TOPIC]", Short: "this list, a command, or a topic",
+		Examples: []string{"help put", "help exit"}, Fields: []Field{{"help", "string", "the text"}}, Max: 1, Args: Commands, Run: runHelp}
 }
 
-const exitHelp = `Exit codes of ferry, in scripts and with -c:
-    0  ok
-    1  a command failed (missing, denied ...)
-    2  wrong usage or syntax
-    3  login refused
-    4  no connection: never made, or lost for longer than --reconnect-for (unfinished work is kept)
-    5  the server's key is not trusted
-    6  conflict: something else is there, or it changed meanwhile
-    7  no space or quota, here or on the server
-    8  some of several files failed
-  130  interrupted (Ctrl-C)
-  143  terminated
+// A topic is a page of help that is about no single command.
+type topic struct {
+	name, short string
+	text        func() string
+}
+
+// topics are the pages of help, in their order.
+func topics() []topic {
+	page := func(text string) func() string { return func() string { return text } }
+	return []topic{
+		{"words", "quotes, several commands in a line, > and |", page(wordsHelp)},
+		{"globs", "* ? and [ ] in names", page(globsHelp)},
+		{"scripts", "-c, -b and stdin", page(scriptsHelp)},
+		{"transfer", "how put and get go on, and what is replaced", page(transferHelp)},
+		{"exit", "exit codes", exitHelp},
+	}
+}
+
+const wordsHelp = `Lines are taken apart as in sh:
+  'a b' "a b" a\ b    one word; in "..." a backslash escapes " and \ only
+  a; b                b after a; in a script only if a went well
+  a && b    a || b    b if a went well; b if a failed
+  ls > list.txt       results go to a file of this machine; >> appends
+  ls | grep pdf       results go to a program of this machine, up to the next ; && or ||
+                      that is neither quoted nor in parentheses
+  # ...               a comment, where a command would begin
+  !make && x          all of the line is for the shell of this machine
+  -rm old             a script goes on even if this fails
+  @put x              a script does not show this command
+What goes to a file or a program has no columns and no colours. The pipeline fails if the command
+does (its exit code), else if the program does (exit code 1). A program that stops reading, such
+as head, ends the command without a word.
+~ is the home: on the server your top directory. '~', \~ and ./~ are a file of that name.
 `
 
-func runHelp(ctx context.Context, s *Shell, c *Call) error {
-	if len(c.words) == 0 {
-		var b strings.Builder
-		group := ""
-		for _, c := range s.commands {
-			if c.Group != group {
-				group = c.Group
-				fmt.Fprintf(&b, "%s\n", group)
-			}
-			fmt.Fprintf(&b, "  %-9s %s\n", c.Name, c.Short)
-		}
-		b.WriteString("\nhelp COMMAND tells more; help exit lists the exit codes. Ctrl-C stops a command and keeps the session.\n")
-		return s.emit(map[string]any{"help": b.String()}, b.String())
+const globsHelp = `*      any characters but /
+?      one character but /
+[a-z]  one of these, [^a-z] none of these
+Names that begin with a dot are left out unless the pattern does too. They stand for files on the
+server or on this machine, wherever the command looks: put *.txt here, get *.txt there. A pattern
+that nothing fits is an error. Quoted they are characters like any other: rm 'a*', rm a\*.
+`
+
+const scriptsHelp = `ferry ADDRESS -c 'put a; ls'   runs these commands and ends
+ferry ADDRESS -e 'cd www'      runs these first, then reads on
+ferry ADDRESS -b FILE          runs a file, - for stdin; so does stdin that is no terminal
+The first command that fails ends the run, and its exit code is ferry's (help exit); - in front of
+a command tolerates that, and && and || do as in sh. -b shows each command on stderr before it
+runs, as >> put a; @ in front of one hides that, and -q hides all. Nobody is asked: put replaces,
+get does not unless -f is given. With --json results, errors and a summary of each command are
+objects, one a line. history --script FILE makes a script of what you did.
+`
+
+const transferHelp = `put and get need no other command to go on: the same one again moves what is missing, after a
+Ctrl-C, a lost connection, a crash or a restart on either side, and compares what is there. A name
+shows its old content or all of the new one. resume lists what is unfinished.
+What is there already and has the same content is left alone: "up to date". If it differs, a
+person is asked:
+  replace    the new content takes its place             -f
+  skip       it stays                                    --no-clobber
+  keep both  the new one becomes "NAME (2)"              --keep-both
+  all        replace this and all that follow
+  cancel     nothing more is done
+In a script put replaces and get leaves it, with exit code 6; the options say otherwise.
+put -r and get -r move directories, sync makes one have what another has; -n shows what would be
+done. -o NAME names the target, -O DIR its directory, -P 4 uses four connections.
+`
+
+func exitHelp() string {
+	var b strings.Builder
+	b.WriteString("Exit codes of ferry, in scripts and with -c:\n")
+	for _, e := range Exits() {
+		fmt.Fprintf(&b, "  %3d  %s\n", e.Code, e.Text)
 	}
-	name := c.Args()[0]
-	text := exitHelp
-	cmd, ok := s.find(name)
-	switch {
-	case name == "exit":
-	case !ok:
-		return s.unknown(name)
-	default:
-		var b strings.Builder
-		fmt.Fprintf(&b, "%s\n    %s\n", cmd.Usage, cmd.Short)
-		if len(cmd.Aliases) > 0 {
-			fmt.Fprintf(&b, "also: %s\n", strings.Join(cmd.Aliases, ", "))
+	return b.String()
+}
+
+func runHelp(ctx context.Context, s *Shell, c *Call) error {
+	text := s.overview()
+	if len(c.words) > 0 {
+		var err error
+		if text, err = s.page(strings.ToLower(c.Args()[0])); err != nil {
+			return err
 		}
-		if cmd.Flags != nil {
-			fs := pflag.NewFlagSet(cmd.Name, pflag.ContinueOnError)
-			cmd.Flags(fs)
-			b.WriteString("options:\n" + fs.FlagUsages())
-		}
-		if cmd.More != "" {
-			b.WriteString(cmd.More + "\n")
-		}
-		for i, e := range cmd.Examples {
-			if i == 0 {
-				b.WriteString("examples:\n")
-			}
-			fmt.Fprintf(&b, "    >> %s\n", e)
-		}
-		text = b.String()
 	}
 	return s.emit(map[string]any{"help": text}, text)
+}
+
+// overview lists all commands and topics.
+func (s *Shell) overview() string {
+	var b strings.Builder
+	group := ""
+	for _, c := range s.commands {
+		if c.Group != group {
+			group = c.Group
+			fmt.Fprintf(&b, "%s\n", group)
+		}
+		fmt.Fprintf(&b, "  %-9s %s\n", c.Name, c.Short)
+	}
+	b.WriteString("topics\n")
+	for _, t := range topics() {
+		fmt.Fprintf(&b, "  %-9s %s\n", t.name, t.short)
+	}
+	b.WriteString("\nhelp NAME tells more. Ctrl-C stops a command and keeps the session.\n")
+	return b.String()
+}
+
+// page is the help for a topic or a command.
+func (s *Shell) page(name string) (string, error) {
+	for _, t := range topics() {
+		if t.name == name {
+			return t.text(), nil
+		}
+	}
+	c, ok := s.find(name)
+	if !ok {
+		return "", s.unknown(name)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n    %s\n", c.Usage, c.Short)
+	if len(c.Aliases) > 0 {
+		fmt.Fprintf(&b, "also: %s\n", strings.Join(c.Aliases, ", "))
+	}
+	if options := c.Options().FlagUsages(); options != "" {
+		b.WriteString("options:\n" + options)
+	}
+	if c.More != "" {
+		b.WriteString(strings.TrimSuffix(c.More, "\n") + "\n")
+	}
+	for i, e := range c.Examples {
+		if i == 0 {
+			b.WriteString("examples:\n")
+		}
+		fmt.Fprintf(&b, "    >> %s\n", e)
+	}
+	return b.String(), nil
 }

@@ -2,10 +2,8 @@ package shell
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strings"
 
@@ -14,7 +12,8 @@ import (
 )
 
 func lcdCommand() Command {
-	return Command{Name: "lcd", Group: "local", Usage: "lcd [DIR]", Short: "change the directory on this machine", Max: 1, Args: Here,
+	return Command{Name: "lcd", Group: "local", Usage: "lcd [DIR]", Short: "change the directory on this machine",
+		Examples: []string{"lcd", "lcd ~/photos"}, Max: 1, Args: Here,
 		Run: func(ctx context.Context, s *Shell, c *Call) error {
 			dir := home("~")
 			if len(c.words) > 0 {
@@ -25,7 +24,8 @@ func lcdCommand() Command {
 }
 
 func lpwdCommand() Command {
-	return Command{Name: "lpwd", Group: "local", Usage: "lpwd", Short: "the directory on this machine", Max: 0,
+	return Command{Name: "lpwd", Group: "local", Usage: "lpwd", Short: "the directory on this machine",
+		Examples: []string{"lpwd", "lpwd > where.txt"}, Fields: []Field{{"path", "string", "absolute"}}, Max: 0,
 		Run: func(ctx context.Context, s *Shell, c *Call) error {
 			dir, err := os.Getwd()
 			if err != nil {
@@ -37,7 +37,8 @@ func lpwdCommand() Command {
 
 func llsCommand() Command {
 	cmd := lsCommand()
-	return Command{Name: "lls", Group: "local", Usage: "lls [-1alhtSr] [NAME...]", Short: "list files on this machine", Max: -1, Args: Here, Flags: cmd.Flags,
+	return Command{Name: "lls", Aliases: []string{"ldir"}, Group: "local", Usage: "lls [-1alhtSr] [NAME...]", Short: "list files on this machine",
+		Examples: []string{"lls -l", "lls *.pdf"}, Fields: entryFields(), Max: -1, Args: Here, Flags: cmd.Flags,
 		Run: func(ctx context.Context, s *Shell, c *Call) error {
 			names, err := expandLocal(c.words)
 			if err != nil {
@@ -94,32 +95,23 @@ func home(name string) string {
 
 func shellCommand() Command {
 	return Command{Name: "!", Group: "local", Usage: "!COMMAND", Short: "run a command on this machine", Examples: []string{"!ls -la", "!sha256sum report.pdf"},
-		Max: 1, Run: func(ctx context.Context, s *Shell, c *Call) error {
+		Raw: true, Max: 1, Run: func(ctx context.Context, s *Shell, c *Call) error {
 			line := ""
 			if len(c.words) > 0 {
 				line = c.words[0].Text
 			}
-			sh := os.Getenv("SHELL")
-			if sh == "" {
-				sh = "/bin/sh"
-			}
-			args := []string{"-c", line}
+			cmd := localShell(line)
 			if strings.TrimSpace(line) == "" {
 				if !s.Person {
 					return usagef("!: which command?")
 				}
-				args = nil
+				cmd = exec.Command(cmd.Path)
 			}
-			cmd := exec.Command(sh, args...)
-			cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, s.Out, os.Stderr
-			// Ctrl-C is for the program in front: it gets the signal from the terminal itself.
-			keys := make(chan os.Signal, 1)
-			signal.Notify(keys, os.Interrupt)
-			defer signal.Stop(keys)
-			err := cmd.Run()
-			if exit, ok := err.(*exec.ExitError); ok {
-				return fmt.Errorf("%s", exit)
+			cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, s.raw(), os.Stderr
+			wait, err := s.front(ctx, cmd)
+			if err != nil {
+				return err
 			}
-			return err
+			return wait()
 		}}
 }

@@ -15,8 +15,8 @@ import (
 )
 
 func lsCommand() Command {
-	return Command{Name: "ls", Aliases: []string{"dir", "list"}, Group: "files", Usage: "ls [-1alhtSrR] [NAME...]", Short: "list files on the server",
-		Examples: []string{"ls -l", "ls *.pdf"}, Login: true, Max: -1, Args: There, Wire: []string{wire.CmdLs}, Flags: func(f *pflag.FlagSet) {
+	return Command{Name: "ls", Aliases: []string{"dir", "list", "nlist", "mls", "mdir"}, Group: "files", Usage: "ls [-1alhtSrR] [NAME...]", Short: "list files on the server",
+		Examples: []string{"ls -l", "ls *.pdf"}, Fields: entryFields(), Login: true, Max: -1, Args: There, Wire: []string{wire.CmdLs}, Flags: func(f *pflag.FlagSet) {
 			f.BoolP("one", "1", false, "one name a line")
 			f.BoolP("all", "a", false, "also names that begin with a dot")
 			f.BoolP("long", "l", false, "kind, mode, length and time")

@@ -100,7 +100,7 @@ func ParseTarget(text string) (Target, error) {
 
 func loginCommand() Command {
 	return Command{Name: "login", Aliases: []string{"user"}, Group: "session", Usage: "login NAME", Short: "log in on the chosen server",
-		Examples: []string{"login alice"}, Min: 1, Max: 1, Wire: []string{wire.CmdHello, wire.CmdLogin, wire.CmdProof, wire.CmdKey, wire.CmdAttach}, Run: func(ctx context.Context, s *Shell, c *Call) error {
+		Examples: []string{"login alice", "login bob@files.example.org"}, Min: 1, Max: 1, Wire: []string{wire.CmdHello, wire.CmdLogin, wire.CmdProof, wire.CmdKey, wire.CmdAttach}, Run: func(ctx context.Context, s *Shell, c *Call) error {
 			name := c.Args()[0]
 			if strings.ContainsAny(name, "@:/") {
 				return runOpen(ctx, s, c)
@@ -169,14 +169,16 @@ func (s *Shell) confirmKey(addr, fingerprint string) (bool, error) {
 
 func logoutCommand() Command {
 	return Command{Name: "logout", Aliases: []string{"close", "disconnect"}, Group: "session", Usage: "logout", Short: "end the session, stay in the shell",
-		Max: 0, Wire: []string{wire.CmdLogout}, Run: func(ctx context.Context, s *Shell, c *Call) error {
+		Examples: []string{"logout", "close"}, Max: 0, Wire: []string{wire.CmdLogout}, Run: func(ctx context.Context, s *Shell, c *Call) error {
 			s.Close()
 			return nil
 		}}
 }
 
 func whoamiCommand() Command {
-	return Command{Name: "whoami", Group: "session", Usage: "whoami", Short: "who is logged in where, with which rights", Login: true, Max: 0,
+	return Command{Name: "whoami", Group: "session", Usage: "whoami", Short: "who is logged in where, with which rights",
+		Examples: []string{"whoami", "whoami > me.txt"}, Fields: []Field{{"user", "string", "name of the account"}, {"server", "string", "address"},
+			{"program", "string", "the server's name and version"}, {"rights", "list", "what the account may do"}}, Login: true, Max: 0,
 		Wire: []string{wire.CmdPing}, Run: func(ctx context.Context, s *Shell, c *Call) error {
 			if err := s.client.Ping(ctx); err != nil {
 				return err
@@ -188,28 +190,17 @@ func whoamiCommand() Command {
 }
 
 func quitCommand() Command {
-	return Command{Name: "quit", Aliases: []string{"exit", "bye", "q"}, Group: "session", Usage: "quit", Short: "leave", Max: 0,
+	return Command{Name: "quit", Aliases: []string{"exit", "bye", "q"}, Group: "session", Usage: "quit", Short: "leave",
+		Examples: []string{"quit", "put report.pdf && quit"}, Max: 0,
 		Run: func(ctx context.Context, s *Shell, c *Call) error {
 			s.quit = true
 			return nil
 		}}
 }
 
-func historyCommand() Command {
-	return Command{Name: "history", Group: "session", Usage: "history", Short: "the lines typed so far", Max: 0,
-		Run: func(ctx context.Context, s *Shell, c *Call) error {
-			for i, line := range s.In.History() {
-				if err := s.emit(map[string]any{"number": i + 1, "line": line}, fmt.Sprintf("%5d  %s\n", i+1, term.Escape(line))); err != nil {
-					return err
-				}
-			}
-			return nil
-		}}
-}
-
 // Start logs in as the command line asks for and returns the exit code.
 func (s *Shell) Start(ctx context.Context, t Target) int {
-	cctx, stop := interruptible(ctx)
+	cctx, stop := s.interruptible(ctx)
 	defer stop()
 	err := s.Login(cctx, t.User)
 	if err == nil && t.Path != "" {
@@ -226,6 +217,10 @@ func (s *Shell) Start(ctx context.Context, t Target) int {
 	if err != nil {
 		s.status = s.report("login", err)
 		return s.status
+	}
+	s.session.from(s.Remote, t.User)
+	if t.Path != "" {
+		s.session.add("cd " + Quote(s.dir))
 	}
 	return 0
 }

@@ -46,7 +46,7 @@ func (s *Shell) transferOptions(c *Call, script transfer.Existing) (o transfer.T
 }
 
 func putCommand() Command {
-	return Command{Name: "put", Aliases: []string{"mput", "reput", "send"}, Group: "transfer",
+	return Command{Name: "put", Aliases: []string{"mput", "reput", "mreput", "send"}, Group: "transfer",
 		Usage:    "put [-rpfnLE] [-P N] [-o NAME] [-O DIR] FILE... | put FILE NAME | put - -o NAME",
 		Short:    "send files and directories to the server; a broken transfer goes on where it was",
 		Examples: []string{"put report.pdf", "put *.jpg -O photos", "put report.pdf -o final.pdf", "put -r site", "put -r --exclude '*.tmp' site/ -O www"},
@@ -60,7 +60,8 @@ its end is known, and cannot be gone on with.
 compared, not only length and time. What failed, was skipped or changed meanwhile stays, and so
 do directories, symbolic links and what one leads to.
 ` + patternHelp,
-		Login: true, Min: 1, Max: -1, Args: Here, Wire: []string{wire.CmdPut, wire.CmdData, wire.CmdCheck, wire.CmdCommit, wire.CmdStat, wire.CmdMkdir},
+		Fields: movedFields(),
+		Login:  true, Min: 1, Max: -1, Args: Here, Wire: []string{wire.CmdPut, wire.CmdData, wire.CmdCheck, wire.CmdCommit, wire.CmdStat, wire.CmdMkdir},
 		Flags: func(f *pflag.FlagSet) {
 			transferFlags(f)
 			f.String("sync", "full", "full: wait until it is on disk; none: do not")
@@ -220,6 +221,8 @@ type destination struct {
 func (d *destination) of(source, base string) string {
 	if d.name != "" {
 		base = d.name
+	} else {
+		base = plainName(base)
 	}
 	if d.dir == "" {
 		return base
@@ -414,16 +417,16 @@ func (s *Shell) unfinished(cmd, local, to string, res remote.Result, err error) 
 		if cmd == "get" {
 			line = fmt.Sprintf("%s %s -o %s", cmd, Quote(to), Quote(local))
 		}
-		return &resumable{err, "it goes on with: ferry " + Quote(o.User+"@"+o.Address) + " -c " + Quote(line)}
+		return &hinted{err, "it goes on with: ferry " + Quote(o.User+"@"+o.Address) + " -c " + Quote(line)}
 	}
 	return err
 }
 
-// resumable is an error after which the same command goes on.
-type resumable struct {
+// hinted is an error with what can be done about it.
+type hinted struct {
 	error
 	hint string
 }
 
-func (e *resumable) Hint() string  { return e.hint }
-func (e *resumable) Unwrap() error { return e.error }
+func (e *hinted) Hint() string  { return e.hint }
+func (e *hinted) Unwrap() error { return e.error }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -30,6 +31,7 @@ type Config struct {
 	Person bool           // a person is at the terminal: questions may be asked, a failed command does not end the run
 	JSON   bool           // results as one object a line
 	Quiet  bool           // no words about what went well
+	Echo   bool           // each command is shown before it runs, as in sftp's batches
 	Mover  transfer.Mover // its Client is set by login
 	Remote remote.Options // its Address and User are where login goes
 	// Password finds the password of a user for an address, without a person if it can.
@@ -51,6 +53,12 @@ type Shell struct {
 	before   string // the directory before that
 	meter    atomic.Pointer[term.Meter]
 	limit    transfer.Limit
+	stdout   io.Writer    // Out, while that is where the results of one command go
+	programs atomic.Int32 // of this machine that have the terminal now
+	bytes    bool         // the results of this command are no text: what else there is to say goes to Err
+	lines    int          // read so far
+	session  session      // what worked so far
+	private  bool         // the line is kept nowhere
 	quit     bool
 	all      bool // "replace all" was answered in this command
 	status   int  // of the last command
@@ -58,13 +66,14 @@ type Shell struct {
 
 // New returns a shell that is not logged in.
 func New(c Config) *Shell {
-	s := &Shell{Config: c, commands: table(), dir: "/", before: "/"}
+	s := &Shell{Config: c, commands: table(), stdout: c.Out, dir: "/", before: "/"}
 	s.Remote.Notice = s.notice
 	if s.Remote.Dial == nil {
 		s.Remote.Dial = (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 15 * time.Second, Count: 4}}).DialContext
 	}
 	s.Remote.Dial = s.limit.Dial(s.Remote.Dial)
 	s.limit.Set(c.Limit)
+	s.session.from(c.Remote, "")
 	return s
 }
 
@@ -112,7 +121,6 @@ func named(name string, err error) error {
 type severalError struct {
 	failed, all int
 	errs        []error // at least one of each exit code
-	told        bool    // with JSON: its numbers were told
 }
 
 func (e *severalError) Error() string { return fmt.Sprintf("%d of %d failed", e.failed, e.all) }
@@ -144,6 +152,8 @@ type Call struct {
 	words []Word // arguments without options
 	typed []Word // the whole command
 	name  string // of the command, whatever alias was typed
+
+	summary map[string]any // what the last object of the command has of its own, with JSON
 }
 
 // Args returns the arguments without options.
@@ -169,12 +179,19 @@ func (c *Call) value(name string) string {
 
 // Run reads and runs lines until the end, quit, or, without a person, the first failure. It returns the exit code.
 func (s *Shell) Run(ctx context.Context) int {
+	if !s.Person { // Ctrl-C between two commands ends the script too
+		var stop func()
+		ctx, stop = s.interruptible(ctx)
+		defer stop()
+	}
 	for !s.quit {
-		line, err := s.In.Read(s.prompt())
+		line, err := s.read(ctx)
 		switch {
+		case ctx.Err() != nil:
+			return ExitCode(ending(ctx))
 		case errors.Is(err, ErrInterrupt):
 			if !s.Person {
-				return 130
+				return exitStopped
 			}
 			continue
 		case errors.Is(err, io.EOF):
@@ -187,9 +204,7 @@ func (s *Shell) Run(ctx context.Context) int {
 			s.report("ferry", err)
 			return 1
 		}
-		if ctx.Err() != nil {
-			return exitTerminated
-		}
+		s.lines++
 		s.remember(line)
 		if code, end := s.Line(ctx, line); end {
 			return code
@@ -201,10 +216,25 @@ func (s *Shell) Run(ctx context.Context) int {
 	return s.status
 }
 
-// remember keeps a line for recall. Passwords are asked for apart and are never part of a line.
-func (s *Shell) remember(line string) {
-	if strings.TrimSpace(line) != "" {
-		s.In.SaveHistory(line)
+// read returns the next line. That of a script may never come, so it is not waited for when the program is to end.
+func (s *Shell) read(ctx context.Context) (string, error) {
+	if s.Person {
+		return s.In.Read(s.prompt())
+	}
+	type line struct {
+		text string
+		err  error
+	}
+	next := make(chan line, 1)
+	go func() {
+		text, err := s.In.Read("")
+		next <- line{text, err}
+	}()
+	select {
+	case l := <-next:
+		return l.text, l.err
+	case <-ctx.Done():
+		return "", ErrInterrupt
 	}
 }
 
@@ -214,7 +244,11 @@ func (s *Shell) Line(ctx context.Context, line string) (code int, end bool) {
 	if err != nil {
 		var syn *SyntaxError
 		if errors.As(err, &syn) {
-			err = &UsageError{Msg: fmt.Sprintf("%s (at column %d)", syn.Msg, syn.Col+1)}
+			at := fmt.Sprintf("column %d", syn.Col+1)
+			if s.lines > 1 && !s.Person {
+				at = fmt.Sprintf("line %d, %s", s.lines, at)
+			}
+			err = &UsageError{Msg: fmt.Sprintf("%s (at %s)", syn.Msg, at)}
 		}
 		s.status = s.report("", err)
 		return s.status, !s.Person
@@ -222,19 +256,18 @@ func (s *Shell) Line(ctx context.Context, line string) (code int, end bool) {
 	run := true // does the operator before this command let it run
 	for i, cmd := range cmds {
 		if run {
-			err := s.command(ctx, cmd)
-			s.status = 0
-			if err != nil {
-				s.status = s.report(cmd.Words[0].Text, err)
+			if s.Echo && !cmd.Quiet {
+				s.say(">> %s", term.Escape(cmd.Text))
 			}
+			s.status = s.perform(ctx, cmd)
 			if ctx.Err() != nil {
-				return exitTerminated, true
+				return ExitCode(ending(ctx)), true
 			}
-			if s.status != 0 && cmd.Tolerate {
-				s.status = 0
+			if s.status == exitStopped {
+				return exitStopped, !s.Person // Ctrl-C ends the whole line
 			}
-			if s.status == 130 {
-				return 130, !s.Person // Ctrl-C ends the whole line
+			if cmd.Tolerate {
+				s.status = exitOK
 			}
 		}
 		if s.quit {
@@ -270,23 +303,36 @@ func rescued(rest []Cmd) bool {
 	return false
 }
 
+// perform runs one command, tells what went wrong, and returns its exit code.
+func (s *Shell) perform(ctx context.Context, cmd Cmd) int {
+	begin, code := time.Now(), exitOK
+	call := &Call{typed: cmd.Words, name: cmd.Words[0].Text, summary: map[string]any{}}
+	s.bytes = false
+	err := s.command(ctx, cmd, call)
+	if err != nil {
+		code = s.report(cmd.Words[0].Text, err)
+	} else {
+		s.worked(cmd)
+	}
+	if s.JSON {
+		s.object(s.beside(), call.last(err, code, time.Since(begin)))
+	}
+	return code
+}
+
 // command runs one command with its own Ctrl-C.
-func (s *Shell) command(ctx context.Context, cmd Cmd) error {
+func (s *Shell) command(ctx context.Context, cmd Cmd, call *Call) error {
 	name := cmd.Words[0].Text
 	c, ok := s.find(name)
 	if !ok {
 		return s.unknown(name)
 	}
+	call.name = c.Name
 	if cmd.Op == "&" {
 		return &UsageError{"'&': commands run one after the other in this version", "start a second ferry for a transfer beside this one"}
 	}
-	call := &Call{FlagSet: pflag.NewFlagSet(c.Name, pflag.ContinueOnError), typed: cmd.Words, name: c.Name}
-	call.SetOutput(io.Discard)
-	call.Usage = func() {}
-	if c.Flags != nil {
-		c.Flags(call.FlagSet)
-	}
-	if c.Name == "!" {
+	call.FlagSet = c.Options()
+	if c.Raw {
 		call.words = cmd.Words[1:]
 	} else if err := call.parse(cmd.Words[1:]); err != nil {
 		return &UsageError{err.Error(), "usage: " + c.Usage}
@@ -298,16 +344,24 @@ func (s *Shell) command(ctx context.Context, cmd Cmd) error {
 		return &UsageError{"not logged in", "type: login NAME" + map[bool]string{true: "   (or open NAME@HOST:PORT)", false: ""}[s.Remote.Address == ""]}
 	}
 	s.all = false
-	cctx, stop := interruptible(ctx)
+	cctx, stop := s.interruptible(ctx)
 	defer stop()
-	err := c.Run(cctx, s, call)
+	err := s.into(cctx, cmd.Output, func(ctx context.Context) error { return c.Run(ctx, s, call) })
 	if err != nil && ctx.Err() != nil {
-		return stopped(errTerminated, err)
+		return stopped(ending(ctx), err)
 	}
 	if err != nil && cctx.Err() != nil {
 		return stopped(errInterrupted, err)
 	}
 	return err
+}
+
+// ending says why a context ended.
+func ending(ctx context.Context) error {
+	if errors.Is(context.Cause(ctx), errInterrupted) {
+		return errInterrupted
+	}
+	return errTerminated
 }
 
 var (
@@ -317,58 +371,100 @@ var (
 
 // stopped is why with the hint of err, if that tells how to go on.
 func stopped(why, err error) error {
-	var r *resumable
+	var r *hinted
 	if errors.As(err, &r) {
-		return &resumable{why, r.hint}
+		return &hinted{why, r.hint}
 	}
 	return why
 }
 
-// interruptible returns a context that ends with Ctrl-C; a second Ctrl-C ends the program, so that nothing can hang it.
-func interruptible(ctx context.Context) (context.Context, func()) {
-	ctx, cancel := context.WithCancel(ctx)
+// interruptible returns a context that ends with Ctrl-C; a second Ctrl-C ends the program, so that nothing can hang it,
+// unless it is for a program in front.
+func (s *Shell) interruptible(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
 	keys := make(chan os.Signal, 2)
 	signal.Notify(keys, os.Interrupt)
 	done := make(chan struct{})
 	go func() {
-		select {
-		case <-keys:
-			cancel()
-		case <-done:
-			return
-		}
-		select {
-		case <-keys:
-			os.Stderr.WriteString("\n")
-			os.Exit(130)
-		case <-done:
+		for n := 0; ; n++ {
+			select {
+			case <-keys:
+				cancel(errInterrupted)
+			case <-done:
+				return
+			}
+			if n > 0 && s.programs.Load() == 0 {
+				os.Stderr.WriteString("\n")
+				os.Exit(exitStopped)
+			}
 		}
 	}()
 	return ctx, func() {
 		signal.Stop(keys)
 		close(done)
-		cancel()
+		cancel(nil)
 	}
 }
 
-// parse takes options and arguments apart. Words keep what was quoted.
+// parse takes options and arguments apart. Words keep what was quoted; a ~ that was quoted is a name as any other.
 func (c *Call) parse(words []Word) error {
+	words = slices.Clone(words)
 	texts := make([]string, len(words))
 	for i, w := range words {
-		texts[i] = w.Text
+		if w.Text != "" && w.Quoted[0] && plainName(w.Text) != w.Text {
+			words[i].Text, words[i].Quoted = plainName(w.Text), append([]bool{true, true}, w.Quoted...)
+		}
+		texts[i] = words[i].Text
 	}
 	if err := c.FlagSet.Parse(texts); err != nil {
 		return err
 	}
-	next := 0
-	for _, arg := range c.FlagSet.Args() { // in order, so each is found behind the last
-		for next < len(words) && words[next].Text != arg {
-			next++
-		}
-		c.words = append(c.words, words[next])
-		next++
+	c.words = arguments(c.FlagSet, words)
+	if !slices.Equal(c.Args(), c.FlagSet.Args()) { // what stands behind the first argument is none of the command's options
+		c.words = words[len(words)-c.NArg():]
 	}
 	return nil
+}
+
+// arguments returns the words that are neither options nor the values of options.
+func arguments(f *pflag.FlagSet, words []Word) (args []Word) {
+	for i := 0; i < len(words); i++ {
+		switch text := words[i].Text; {
+		case text == "--":
+			return append(args, words[i+1:]...)
+		case text == "-" || !strings.HasPrefix(text, "-"):
+			args = append(args, words[i])
+		case valueFollows(f, text):
+			i++
+		}
+	}
+	return args
+}
+
+// valueFollows tells whether the next word is the value of an option.
+func valueFollows(f *pflag.FlagSet, option string) bool {
+	if name, long := strings.CutPrefix(option, "--"); long {
+		flag := f.Lookup(name)
+		return flag != nil && flag.NoOptDefVal == ""
+	}
+	for i := 1; i < len(option); i++ {
+		flag := f.ShorthandLookup(option[i : i+1])
+		if flag == nil {
+			return false
+		}
+		if flag.NoOptDefVal == "" {
+			return i == len(option)-1
+		}
+	}
+	return false
+}
+
+// plainName returns a name so that a ~ at its beginning does not stand for the home.
+func plainName(name string) string {
+	if name == "~" || strings.HasPrefix(name, "~/") {
+		return "./" + name
+	}
+	return name
 }
 
 func (s *Shell) prompt() string {
@@ -388,19 +484,6 @@ func (s *Shell) abs(name string) string {
 		name = s.dir + "/" + name
 	}
 	return path.Clean(name)
-}
-
-// emit writes a result: v as JSON, or text, which ends in a newline unless it is empty.
-func (s *Shell) emit(v any, text string) error {
-	if s.JSON {
-		b, err := term.JSON(v)
-		if err != nil {
-			return err
-		}
-		text = strings.TrimSuffix(string(b), "\n") + "\n"
-	}
-	_, err := io.WriteString(s.Out, text)
-	return err
 }
 
 // say writes words about what went well.

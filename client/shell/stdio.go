@@ -55,7 +55,7 @@ func (s *Shell) print(ctx context.Context, from string) error {
 	if err := transfer.Fetchable(e); err != nil {
 		return err
 	}
-	_, err = s.client.Get(ctx, from, e, &sequential{w: s.Out}, remote.GetOptions{Streams: 1, Restarted: func(wire.Entry) error {
+	_, err = s.client.Get(ctx, from, e, &sequential{w: s.raw()}, remote.GetOptions{Streams: 1, Restarted: func(wire.Entry) error {
 		return errors.New("it changed while it was printed")
 	}})
 	return err

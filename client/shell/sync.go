@@ -23,7 +23,8 @@ nothing that --exclude or --include leaves out, and only after everything else w
 person is asked first, unless -f is given. With more than --max-delete to remove, nothing is
 done at all.
 ` + patternHelp,
-		Login: true, Min: 2, Max: 3, Args: Here, Wire: []string{wire.CmdLs, wire.CmdPut, wire.CmdGet, wire.CmdVerify, wire.CmdMkdir, wire.CmdRm, wire.CmdRmdir},
+		Fields: movedFields(),
+		Login:  true, Min: 2, Max: 3, Args: Here, Wire: []string{wire.CmdLs, wire.CmdPut, wire.CmdGet, wire.CmdVerify, wire.CmdMkdir, wire.CmdRm, wire.CmdRmdir},
 		Flags: func(f *pflag.FlagSet) {
 			f.SortFlags = false
 			f.BoolP("force", "f", false, "no questions; a file may replace a directory and the other way round")
@@ -70,7 +71,7 @@ func (s *Shell) syncUp(names []string) (transfer.Root, error) {
 	if err == nil && !info.IsDir() {
 		err = &wire.Error{Code: wire.NotDir, Message: "not a directory"}
 	}
-	to := filepath.Base(local)
+	to := plainName(filepath.Base(local))
 	switch {
 	case len(names) > 1:
 		to = names[1]

@@ -2,22 +2,33 @@ package shell
 
 import (
 	"context"
+	"io"
 	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
 )
 
-// Side says where the names lie that complete an argument.
-type Side int
+// A Side says where the names lie that complete the arguments of a command: one letter for each of them, and the last for
+// all that follow.
+type Side string
 
 // The sides.
 const (
-	Nowhere  Side = iota
-	Here          // files of this machine
-	There         // files on the server
-	Commands      // names of commands
+	Nowhere  Side = ""
+	Here     Side = "h" // files of this machine
+	There    Side = "t" // files on the server
+	Commands Side = "c" // names of commands and of pages of help
 )
+
+// at returns the side of an argument, counted from 0.
+func (s Side) at(n int) Side {
+	if s == Nowhere {
+		return Nowhere
+	}
+	n = min(n, len(s)-1)
+	return s[n : n+1]
+}
 
 // Command is what the shell knows of a command.
 type Command struct {
@@ -29,17 +40,31 @@ type Command struct {
 	More     string // further lines
 	Examples []string
 	Login    bool     // needs a session
+	Raw      bool     // takes its words as they are: its options are its own
+	Secret   bool     // what is typed with it may be secret: its lines are never kept
 	Min, Max int      // how many arguments it takes; Max -1: any
 	Args     Side     // what Tab completes
 	Wire     []string // the protocol's commands that it uses
+	Fields   []Field  // of its results with --json
 	Flags    func(*pflag.FlagSet)
 	Run      func(ctx context.Context, s *Shell, c *Call) error
+}
+
+// Options returns the options that the command takes.
+func (c Command) Options() *pflag.FlagSet {
+	f := pflag.NewFlagSet(c.Name, pflag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.Usage = func() {}
+	if c.Flags != nil {
+		c.Flags(f)
+	}
+	return f
 }
 
 // table is every command, in the order of help.
 func table() []Command {
 	return []Command{
-		openCommand(), loginCommand(), logoutCommand(), whoamiCommand(), helpCommand(), historyCommand(), quitCommand(),
+		openCommand(), loginCommand(), logoutCommand(), whoamiCommand(), statusCommand(), helpCommand(), historyCommand(), quitCommand(),
 		lsCommand(), cdCommand(), pwdCommand(), mkdirCommand(), rmdirCommand(), rmCommand(), mvCommand(), catCommand(), statCommand(),
 		sumCommand(),
 		putCommand(), getCommand(), syncCommand(), resumeCommand(),

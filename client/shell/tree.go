@@ -197,7 +197,7 @@ func (j *job) guard(plan *transfer.Plan) error {
 		return nil
 	}
 	if most, _ := j.c.GetInt("max-delete"); len(plan.Deletes) > most {
-		return &resumable{fmt.Errorf("%d names would be deleted, more than --max-delete %d: nothing was moved or deleted", len(plan.Deletes), most),
+		return &hinted{fmt.Errorf("%d names would be deleted, more than --max-delete %d: nothing was moved or deleted", len(plan.Deletes), most),
 			"-n shows which"}
 	}
 	return nil
@@ -370,9 +370,9 @@ func (j *job) end(sum transfer.Summary, took time.Duration, err error) error {
 	}
 	switch {
 	case ExitCode(err) == exitSpace:
-		return &resumable{j.named(err), "make room; then it goes on with: " + j.command()}
+		return &hinted{j.named(err), "make room; then it goes on with: " + j.command()}
 	case fatal(err) || ExitCode(err) == exitTerminated:
-		return &resumable{err, "it goes on with: " + j.command()}
+		return &hinted{err, "it goes on with: " + j.command()}
 	}
 	return err
 }
@@ -380,9 +380,9 @@ func (j *job) end(sum transfer.Summary, took time.Duration, err error) error {
 // summary says in one line what was done, or with dry what would be; stopped: before the end.
 func (j *job) summary(sum transfer.Summary, took time.Duration, dry, stopped bool) {
 	if j.s.JSON {
-		j.s.emit(map[string]any{"event": "summary", "dry_run": dry, "finished": !stopped, "files": sum.Files, "directories": sum.Dirs, "moved": sum.Moved, "reused": sum.Reused,
+		j.c.summary = map[string]any{"dry_run": dry, "finished": !stopped, "files": sum.Files, "directories": sum.Dirs, "moved": sum.Moved, "reused": sum.Reused,
 			"unchanged": sum.Unchanged, "skipped": sum.Skipped, "left_out": sum.Ignored, "deleted": sum.Deleted,
-			"removed": sum.Removed, "kept": sum.Kept, "failed": sum.Failed, "seconds": took.Seconds()}, "")
+			"removed": sum.Removed, "kept": sum.Kept, "failed": sum.Failed}
 		return
 	}
 	var parts []string
@@ -447,7 +447,7 @@ func (j *job) failures(sum transfer.Summary) error {
 	if failed == 0 {
 		return nil
 	}
-	j.failed.failed, j.failed.told = failed, true
+	j.failed.failed = failed
 	j.failed.all = sum.Failed + sum.Files + sum.Unchanged + sum.Skipped
 	hint := "what is there already is not moved again: " + j.command()
 	if sum.Failed == 0 {
@@ -459,7 +459,7 @@ func (j *job) failures(sum transfer.Summary) error {
 	if len(j.codes) == 1 && j.codes[exitConflict] && sum.Kept == 0 {
 		hint = "-f replaces what is there, --keep-both leaves both, --no-clobber leaves it without a word"
 	}
-	return &resumable{&j.failed, hint}
+	return &hinted{&j.failed, hint}
 }
 
 // command is what does the same again, as it is typed where this ran.

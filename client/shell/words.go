@@ -29,9 +29,17 @@ func (w Word) HasGlob() bool {
 // everything after it, left as it was typed.
 type Cmd struct {
 	Words    []Word
-	Op       string // what follows: "" at the end of the line, or ";", "&&", "||", "&"
-	Tolerate bool   // it began with -, a failure does not end a script
-	Quiet    bool   // it began with @, a script does not echo it
+	Output   *Output // where its results go; nil: stdout
+	Op       string  // what follows: "" at the end of the line, or ";", "&&", "||", "&"
+	Tolerate bool    // it began with -, a failure does not end a script
+	Quiet    bool    // it began with @, a script does not echo it
+	Text     string  // all of it as it was typed, but the marks in front and the operator behind
+}
+
+// An Output says where on this machine the results of a command go instead of stdout.
+type Output struct {
+	Op string // ">": a file anew, ">>": the end of a file, "|": a program
+	To Word   // the name of the file, or the program with its arguments, left as it was typed
 }
 
 // A SyntaxError says why a line cannot be split.
@@ -44,8 +52,10 @@ func (e *SyntaxError) Error() string { return e.Msg }
 
 // Split takes a line apart as sh would: '...' is literal; in "..." a backslash escapes " and \;
 // elsewhere it escapes any character. The operators are ; && || & and a newline, which counts as ;.
-// A # where a command would begin starts a comment, a ! there makes the rest of the line one
-// local command. Nothing is expanded. The error is a *SyntaxError.
+// The results of a command go elsewhere with > FILE, >> FILE or | PROGRAM; what is behind a | up to
+// the next operator that is not quoted or in parentheses is for sh. A # where a command would begin
+// starts a comment, a ! there makes the rest of the line one local command. Nothing is expanded. The
+// error is a *SyntaxError.
 func Split(line string) ([]Cmd, error) {
 	l := lexer{line: line}
 	var cmds []Cmd
@@ -77,20 +87,23 @@ func Split(line string) ([]Cmd, error) {
 	return cmds, nil
 }
 
-// SplitPartial returns the words of the last command in line, which is the line up to the cursor.
-// The last of them is the one being typed; it is empty when the cursor stands after a blank or an
-// operator.
-func SplitPartial(line string) []Word {
+// SplitPartial returns the last command of line, which is the line up to the cursor. What is being
+// typed is its Output.To if that ends at the cursor, else the last of its words, which is empty when
+// the cursor stands after a blank or an operator.
+func SplitPartial(line string) Cmd {
 	l := lexer{line: line, partial: true}
 	for {
 		cmd, _ := l.command() // a partial lexer has no errors
 		if cmd.Op != "" {
 			continue
 		}
+		if cmd.Output != nil && cmd.Output.To.End == len(line) {
+			return cmd
+		}
 		if n := len(cmd.Words); n == 0 || cmd.Words[n-1].End < len(line) {
 			cmd.Words = append(cmd.Words, Word{Start: len(line), End: len(line)})
 		}
-		return cmd.Words
+		return cmd
 	}
 }
 
@@ -141,13 +154,32 @@ func (l *lexer) rest() string {
 	return s
 }
 
+// operator moves over what ends a command, if that stands at the current place, and returns it, or "".
+func (l *lexer) operator() string { return l.take("&&", "||", "&", ";", "\n") }
+
+// take moves over the first of the tokens that stands at the current place and returns it, or "".
+func (l *lexer) take(tokens ...string) string {
+	for _, t := range tokens {
+		if strings.HasPrefix(l.line[l.pos:], t) {
+			l.pos += len(t)
+			return t
+		}
+	}
+	return ""
+}
+
+// fail is an error at a place of the line; for completion there is none.
+func (l *lexer) fail(col int, msg string) error {
+	if l.partial {
+		return nil
+	}
+	return &SyntaxError{col, msg}
+}
+
 // command reads one command and the operator behind it, which is "\n" for a newline.
 func (l *lexer) command() (Cmd, error) {
 	var cmd Cmd
 	l.blanks()
-	if l.at(0) == '#' {
-		l.rest()
-	}
 	for {
 		next := l.at(1)
 		if l.at(0) == '-' && (isLetter(next) || next == '@' || next == '!') {
@@ -159,8 +191,13 @@ func (l *lexer) command() (Cmd, error) {
 		}
 		l.pos++
 	}
+	if l.at(0) == '#' {
+		l.rest()
+	}
+	first := l.pos
 	if l.at(0) == '!' {
 		cmd.Words = l.local()
+		cmd.Text = l.line[first:l.pos]
 		cmd.Op = l.operator()
 		return cmd, nil
 	}
@@ -169,33 +206,109 @@ func (l *lexer) command() (Cmd, error) {
 		if cmd.Op = l.operator(); cmd.Op != "" || l.pos == len(l.line) {
 			return cmd, nil
 		}
+		start := l.pos
+		if op := l.take(">>", ">", "|"); op != "" {
+			if err := l.output(&cmd, op, start); err != nil {
+				return cmd, err
+			}
+			cmd.Text = l.line[first:cmd.Output.To.End]
+			continue
+		}
 		w, err := l.word()
 		if err != nil {
 			return cmd, err
 		}
 		cmd.Words = append(cmd.Words, w)
+		cmd.Text = l.line[first:w.End]
 	}
 }
 
 // local reads a ! and the rest of the line.
 func (l *lexer) local() []Word {
-	bang := Word{Text: "!", Quoted: []bool{true}, Start: l.pos, End: l.pos + 1}
+	bang := literal("!", l.pos)
 	l.pos++
 	l.blanks()
 	start := l.pos
-	text := l.rest()
-	return []Word{bang, {Text: text, Quoted: slices.Repeat([]bool{true}, len(text)), Start: start, End: l.pos}}
+	return []Word{bang, literal(l.rest(), start)}
 }
 
-// operator moves over the operator at the current place and returns it, or "".
-func (l *lexer) operator() string {
-	for _, op := range []string{"&&", "||", "&", ";", "\n"} {
-		if strings.HasPrefix(l.line[l.pos:], op) {
-			l.pos += len(op)
-			return op
+// literal is a word that stands as it is.
+func literal(text string, start int) Word {
+	return Word{Text: text, Quoted: slices.Repeat([]bool{true}, len(text)), Start: start, End: start + len(text)}
+}
+
+// output reads what follows op, which stands at col.
+func (l *lexer) output(cmd *Cmd, op string, col int) (err error) {
+	switch {
+	case len(cmd.Words) == 0:
+		err = l.fail(col, "missing command before "+op)
+	case cmd.Output != nil:
+		err = l.fail(col, "results go to one place only")
+	}
+	if err != nil {
+		return err
+	}
+	l.blanks()
+	cmd.Output = &Output{Op: op, To: Word{Start: l.pos, End: l.pos}}
+	if op == "|" {
+		cmd.Output.To, err = l.program()
+	} else if c := l.at(0); c != 0 && strings.IndexByte("&;\n<>|", c) < 0 {
+		cmd.Output.To, err = l.word()
+	}
+	if err == nil && cmd.Output.To.Start == cmd.Output.To.End {
+		err = l.fail(l.pos, "missing "+map[bool]string{true: "program", false: "file name"}[op == "|"]+" after "+op)
+	}
+	return err
+}
+
+// program reads what is for sh, without blanks at its end.
+func (l *lexer) program() (Word, error) {
+	start, opened := l.pos, 0
+	depth, quote := 0, byte(0)
+scan:
+	for ; l.pos < len(l.line); l.pos++ {
+		c := l.line[l.pos]
+		switch {
+		case c == '\\' && quote != '\'':
+			l.pos++
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case strings.IndexByte("'\"`", c) >= 0:
+			quote, opened = c, l.pos
+		case c == '(':
+			depth++
+		case c == ')':
+			depth--
+		case c == '\n' || depth <= 0 && l.endsProgram():
+			break scan
 		}
 	}
-	return ""
+	l.pos = min(l.pos, len(l.line)) // behind a backslash at the end
+	if quote != 0 {
+		if err := l.fail(opened, "missing closing "+string(quote)); err != nil {
+			return Word{}, err
+		}
+	}
+	text := l.line[start:l.pos]
+	if !l.partial {
+		text = strings.TrimRight(text, " \t\r")
+	}
+	return literal(text, start), nil
+}
+
+// endsProgram tells whether an operator stands at the current place; the & of >& and &> is none.
+func (l *lexer) endsProgram() bool {
+	switch rest := l.line[l.pos:]; rest[0] {
+	case ';':
+		return true
+	case '|':
+		return strings.HasPrefix(rest, "||")
+	case '&':
+		return l.at(1) != '>' && strings.IndexByte("<>", l.line[l.pos-1]) < 0
+	}
+	return false
 }
 
 // word reads one word; there is at least one byte of it.
@@ -209,7 +322,7 @@ func (l *lexer) word() (Word, error) {
 	opened := 0 // where the open quote stands
 	for l.pos < len(l.line) {
 		c := l.line[l.pos]
-		if w.Open == 0 && (isBlank(c) || strings.IndexByte("&;\n", c) >= 0 || strings.HasPrefix(l.line[l.pos:], "||")) {
+		if w.Open == 0 && (isBlank(c) || strings.IndexByte("&;\n>|", c) >= 0) {
 			break
 		}
 		next := l.at(1)
@@ -227,8 +340,8 @@ func (l *lexer) word() (Word, error) {
 			} else {
 				l.pos--
 			}
-		case w.Open == 0 && strings.IndexByte("<>|", c) >= 0 && !l.partial:
-			return w, &SyntaxError{l.pos, "'" + string(c) + "' must be quoted"}
+		case w.Open == 0 && c == '<' && !l.partial:
+			return w, &SyntaxError{l.pos, "'<' must be quoted"}
 		default:
 			add(c, w.Open != 0)
 		}
@@ -238,5 +351,8 @@ func (l *lexer) word() (Word, error) {
 		return w, &SyntaxError{opened, "missing closing " + string(w.Open)}
 	}
 	w.Text, w.End = string(text), l.pos
+	if l.at(0) == '>' && strings.Trim(l.line[w.Start:w.End], "0123456789") == "" {
+		return w, l.fail(w.Start, "only results go elsewhere: "+w.Text+"> must be quoted")
+	}
 	return w, nil
 }

@@ -18,7 +18,7 @@ func texts(words []Word) []string {
 	return s
 }
 
-// show writes commands as one string: marks, words between bars, operator.
+// show writes commands as one string: marks, words between bars, where the results go, operator.
 func show(cmds []Cmd) string {
 	var b strings.Builder
 	for _, c := range cmds {
@@ -28,7 +28,11 @@ func show(cmds []Cmd) string {
 		if c.Quiet {
 			b.WriteString("@")
 		}
-		b.WriteString("[" + strings.Join(texts(c.Words), "|") + "]" + c.Op)
+		b.WriteString("[" + strings.Join(texts(c.Words), "|"))
+		if c.Output != nil {
+			b.WriteString(" " + c.Output.Op + " " + c.Output.To.Text)
+		}
+		b.WriteString("]" + c.Op)
 	}
 	return b.String()
 }
@@ -67,6 +71,18 @@ func TestSplit(t *testing.T) {
 		{"ls a!b", "[ls|a!b]"},
 		{"ls\npwd\n\n# x\n!date\nquit\n", "[ls];[pwd];[!|date];[quit];"},
 		{"put $x `y` (z) {a,b} ~", "[put|$x|`y`|(z)|{a,b}|~]"},
+		{"ls > x", "[ls > x]"},
+		{"ls>x", "[ls > x]"},
+		{`ls -l >> "a b"; pwd`, "[ls|-l >> a b];[pwd]"},
+		{"cat > x -r f && pwd", "[cat|-r|f > x]&&[pwd]"},
+		{`put 'a>b' a\|b "<"`, "[put|a>b|a|b|<]"},
+		{"ls | grep 'a;b' | wc -l", "[ls | grep 'a;b' | wc -l]"},
+		{"ls|more ; pwd", "[ls | more];[pwd]"},
+		{"ls | a && ls | b || ls | c\nls", "[ls | a]&&[ls | b]||[ls | c];[ls]"},
+		{"ls | (sort; date) > x; pwd", "[ls | (sort; date) > x];[pwd]"},
+		{`ls | sed s/\;/x/ 2>&1 &>y <&3 ` + "`a;b`", `[ls | sed s/\;/x/ 2>&1 &>y <&3 ` + "`a;b`]"},
+		{"ls | sort & pwd", "[ls | sort]&[pwd]"},
+		{`ls | a\`, `[ls | a\]`},
 		{"put Größe.pdf 日本", "[put|Größe.pdf|日本]"},
 	} {
 		cmds, err := Split(test.line)
@@ -84,10 +100,21 @@ func TestSplitErrors(t *testing.T) {
 		{`put "a b`, `missing closing "`, 4},
 		{`put a'b "c"`, `missing closing '`, 5},
 		{`put a\`, `missing character after \`, 5},
-		{"ls > x", "'>' must be quoted", 3},
-		{"ls 2>x", "'>' must be quoted", 4},
+		{"ls 2>x", "only results go elsewhere: 2> must be quoted", 3},
 		{"ls <x", "'<' must be quoted", 3},
-		{"ls | more", "'|' must be quoted", 3},
+		{"> x", "missing command before >", 0},
+		{"; | x", "missing command before ;", 0},
+		{"ls; | x", "missing command before |", 4},
+		{"ls >", "missing file name after >", 4},
+		{"ls >> ; pwd", "missing file name after >>", 6},
+		{"ls > > x", "missing file name after >", 5},
+		{"ls >& x", "missing file name after >", 4},
+		{"ls > a > b", "results go to one place only", 7},
+		{"ls > a | b", "results go to one place only", 7},
+		{"ls |", "missing program after |", 4},
+		{"ls | ; pwd", "missing program after |", 5},
+		{"ls |& more", "missing program after |", 4},
+		{"ls | grep 'a; pwd", "missing closing '", 10},
 		{"a ;; b", "missing command before ;", 3},
 		{"; b", "missing command before ;", 0},
 		{"a && || b", "missing command before ||", 5},
@@ -125,6 +152,14 @@ func TestWord(t *testing.T) {
 	}
 }
 
+// typed is the word of a partial command that ends at the cursor.
+func typed(cmd Cmd, cursor int) Word {
+	if cmd.Output != nil && cmd.Output.To.End == cursor {
+		return cmd.Output.To
+	}
+	return cmd.Words[len(cmd.Words)-1]
+}
+
 func TestSplitPartial(t *testing.T) {
 	for _, test := range []struct {
 		line  string
@@ -144,14 +179,19 @@ func TestSplitPartial(t *testing.T) {
 		{`put '`, []string{"put", ""}, '\'', 4},
 		{`put a\ b`, []string{"put", "a b"}, 0, 4},
 		{`put a\`, []string{"put", "a"}, 0, 4},
-		{"ls > a", []string{"ls", ">", "a"}, 0, 5},
+		{"ls > a", []string{"ls"}, 0, 5},
+		{"ls >", []string{"ls"}, 0, 4},
+		{"ls > ", []string{"ls"}, 0, 5},
+		{"ls > a ", []string{"ls", ""}, 0, 7},
+		{"ls >> 'a", []string{"ls"}, '\'', 6},
+		{"ls | grep ' x", []string{"ls"}, 0, 5},
 		{"-pu", []string{"pu"}, 0, 1},
 		{"!ls fo", []string{"!", "ls fo"}, 0, 1},
 	} {
-		words := SplitPartial(test.line)
-		last := words[len(words)-1]
-		if !slices.Equal(texts(words), test.want) || last.Open != test.open || last.Start != test.start || last.End != len(test.line) {
-			t.Errorf("SplitPartial(%q) = %+v", test.line, words)
+		cmd := SplitPartial(test.line)
+		last := typed(cmd, len(test.line))
+		if !slices.Equal(texts(cmd.Words), test.want) || last.Open != test.open || last.Start != test.start || last.End != len(test.line) {
+			t.Errorf("SplitPartial(%q) = %+v", test.line, cmd)
 		}
 	}
 }
@@ -194,7 +234,7 @@ func TestSplitAgreesWithSh(t *testing.T) {
 }
 
 func FuzzSplit(f *testing.F) {
-	for _, s := range []string{"", "a b", "put 'x' \"y\\\"\" z\\ ", "-rm *", "!x", "a;b&&c||d&", "#", "\n", "it's", "\xff\\"} {
+	for _, s := range []string{"", "a b", "put 'x' \"y\\\"\" z\\ ", "-rm *", "!x", "a;b&&c||d&", "a > b | (c;d", "a>>b", "#", "\n", "it's", "\xff\\"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -206,26 +246,35 @@ func FuzzSplit(f *testing.F) {
 		if words, err := shellquote.Split(Quote(s)); err != nil || len(words) != 1 || words[0] != s {
 			t.Fatalf("sh reads Quote(%q) as %q, %v", s, words, err)
 		}
-		inside := func(words []Word) {
-			end := 0
-			for _, w := range words {
-				if w.Start < end || w.End < w.Start || w.End > len(s) || len(w.Quoted) != len(w.Text) {
-					t.Fatalf("%q: bad word %+v", s, w)
+		inside := func(cmds ...Cmd) {
+			for _, c := range cmds {
+				words := c.Words
+				if c.Output != nil {
+					words = append(slices.Clone(words), c.Output.To)
+					slices.SortFunc(words, func(a, b Word) int { return a.Start - b.Start })
 				}
-				end = w.End
+				end := 0
+				for _, w := range words {
+					if w.Start < end || w.End < w.Start || w.End > len(s) || len(w.Quoted) != len(w.Text) {
+						t.Fatalf("%q: bad word %+v", s, w)
+					}
+					end = w.End
+				}
 			}
 		}
-		words := SplitPartial(s)
-		inside(words)
-		if len(words) == 0 || words[len(words)-1].End != len(s) {
-			t.Fatalf("SplitPartial(%q) = %+v does not end at the cursor", s, words)
+		cmd := SplitPartial(s)
+		inside(cmd)
+		if typed(cmd, len(s)).End != len(s) {
+			t.Fatalf("SplitPartial(%q) = %+v does not end at the cursor", s, cmd)
 		}
 		if cmds, err = Split(s); err == nil {
-			var all []Word
-			for _, c := range cmds {
-				all = append(all, c.Words...)
+			inside(cmds...)
+			for _, c := range cmds { // a command is the same by itself
+				again, err := Split(c.Text)
+				if err != nil || len(again) != 1 || !slices.Equal(texts(again[0].Words), texts(c.Words)) || (again[0].Output == nil) != (c.Output == nil) {
+					t.Fatalf("%q alone is %+v, %v; in %q it is %+v", c.Text, again, err, s, c)
+				}
 			}
-			inside(all)
 		} else if e := new(SyntaxError); !errors.As(err, &e) || e.Col < 0 || e.Col > len(s) {
 			t.Fatalf("Split(%q): %#v", s, err)
 		}

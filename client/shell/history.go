@@ -1,0 +1,150 @@
+package shell
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"ferry/client/remote"
+	"ferry/client/term"
+	"ferry/shared/wire"
+)
+
+func historyCommand() Command {
+	return Command{Name: "history", Group: "session", Usage: "history [N] | history --script FILE", Short: "the lines typed so far, or this session as a script",
+		Examples: []string{"history 20", "history --script nightly.ferry"},
+		More: `--script writes the commands of this session that worked, with the server and the directories
+where it began, so that ferry -b FILE does the same again; - prints them. A file that is there
+is replaced with -f only. Lines that begin with a blank, and those that may hold a secret, are
+kept nowhere.`,
+		Max: 1, Fields: []Field{{"number", "integer", "place in the list, from 1"}, {"line", "string", "as it was typed"}},
+		Flags: func(f *pflag.FlagSet) {
+			f.String("script", "", "write this session to `FILE`")
+			f.BoolP("force", "f", false, "replace the file")
+		}, Run: runHistory}
+}
+
+func runHistory(ctx context.Context, s *Shell, c *Call) error {
+	if c.Changed("script") {
+		if len(c.words) > 0 {
+			return usagef("--script takes the whole session")
+		}
+		return s.writeSession(c.value("script"), c.on("force"))
+	}
+	lines, first := s.In.History(), 0
+	if len(c.words) > 0 {
+		n, err := strconv.Atoi(c.Args()[0])
+		if err != nil || n < 0 {
+			return usagef("%s: how many lines?", c.Args()[0])
+		}
+		first = max(0, len(lines)-n)
+	}
+	for i, line := range lines[first:] {
+		n := first + i + 1
+		if err := s.emit(map[string]any{"number": n, "line": line}, fmt.Sprintf("%5d  %s\n", n, term.Escape(line))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// session is what was done, as a script does it again.
+type session struct {
+	here  string // the directory of this machine where it began
+	lines []string
+}
+
+// from begins with a server, and with the user who is logged in, "" if nobody is.
+func (s *session) from(o remote.Options, user string) {
+	if s.here == "" {
+		s.here, _ = os.Getwd()
+	}
+	address := o.Address
+	if user != "" {
+		address = user + "@" + address
+	}
+	if o.Plain && !strings.HasPrefix(o.Address, "unix:") {
+		address = "ferry+plain://" + address
+	}
+	s.lines = nil
+	if o.Address != "" {
+		s.add("open " + Quote(address))
+	}
+}
+
+func (s *session) add(line string) { s.lines = append(s.lines, line) }
+
+// worked keeps a command for the script of the session, unless it is only about the shell itself.
+func (s *Shell) worked(cmd Cmd) {
+	if c, ok := s.find(cmd.Words[0].Text); ok && !c.Secret && !slices.Contains([]string{"help", "history", "status", "quit"}, c.Name) && !s.private {
+		s.session.add(cmd.Text)
+	}
+}
+
+// writeSession writes the session to a file, - for stdout.
+func (s *Shell) writeSession(name string, force bool) error {
+	text := "# ferry -b runs this.\nlcd " + Quote(s.session.here) + "\n" + strings.Join(s.session.lines, "\n") + "\n"
+	if name == "-" {
+		return s.emit(map[string]any{"line": text}, text)
+	}
+	name = home(name)
+	how := os.O_EXCL
+	if force {
+		how = os.O_TRUNC
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|how, 0o666)
+	if os.IsExist(err) {
+		return named(name, &hinted{&wire.Error{Code: wire.Exists, Message: "exists already"}, "-f replaces it"})
+	}
+	if err != nil {
+		return named(name, err)
+	}
+	_, err = f.WriteString(text)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		s.say("wrote %s: %d commands", term.Escape(name), len(s.session.lines))
+	}
+	return named(name, err)
+}
+
+// remember keeps a line for recall, unless it is private.
+func (s *Shell) remember(line string) {
+	s.private = strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t") || s.secret(line)
+	if !s.private && strings.TrimSpace(line) != "" {
+		s.In.SaveHistory(line)
+	}
+}
+
+// secret tells whether a line may hold a secret: a command that takes one, or a password in an address, which is refused but
+// was typed all the same. A line that cannot be split is looked at word by word.
+func (s *Shell) secret(line string) bool {
+	cmds, err := Split(line)
+	if err != nil {
+		for _, w := range strings.Fields(line) {
+			cmds = append(cmds, Cmd{Words: []Word{{Text: strings.Trim(w, `-@;&|'"`)}}})
+		}
+	}
+	for _, cmd := range cmds {
+		if c, ok := s.find(cmd.Words[0].Text); ok && c.Secret {
+			return true
+		}
+		for _, w := range cmd.Words {
+			_, rest, scheme := strings.Cut(w.Text, "://")
+			if !scheme {
+				rest = w.Text
+			}
+			user, _, at := strings.Cut(rest, "@")
+			if at && strings.Contains(user, ":") && !strings.HasPrefix(user, "unix:") {
+				return true
+			}
+		}
+	}
+	return false
+}
