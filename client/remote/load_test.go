@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -133,5 +135,45 @@ func TestSteadyMemory(t *testing.T) {
 		t.Errorf("a block costs %.0f allocations", per)
 	} else {
 		t.Logf("a block costs %.0f allocations, client and server together", per)
+	}
+}
+
+// TestIdleSession: a session that has moved files and idles costs the server one goroutine. That it holds no buffers is
+// TestIdleHoldsNoBuffers in shared/wire.
+func TestIdleSession(t *testing.T) {
+	r := newRig(t)
+	o := r.options()
+	o.Address = r.Addr()
+	const sessions = 3
+	for i := range sessions {
+		c := r.login(o)
+		path, data := fmt.Sprintf("/f%d", i), noise(3*block.Size+5, uint64(i))
+		if _, err := c.Put(t.Context(), path, source(data), remote.PutOptions{Job: remote.NewID()}); err != nil {
+			t.Fatal(err)
+		}
+		e, err := c.Stat(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Get(t.Context(), path, e, &target{b: make([]byte, 0, len(data))}, remote.GetOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stacks, deadline := make([]byte, 1<<20), time.Now().Add(20*time.Second)
+	for {
+		all := strings.Split(string(stacks[:runtime.Stack(stacks, true)]), "\n\n")
+		n := 0
+		for _, one := range all {
+			if strings.Contains(one, "ferry/server/session.(*conn)") {
+				n++
+			}
+		}
+		if n == sessions {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines for %d idle sessions:\n%s", n, sessions, strings.Join(all, "\n\n"))
+		}
+		runtime.Gosched()
 	}
 }
