@@ -96,9 +96,12 @@ server closes
   - when a message, or the taking of answers, stops for 60 s. Between messages a client may be silent for as long as it
     likes; TCP keep-alive finds those that are gone
   - after a hello with another version, after the third failed login, key or attach, and after logout
-  - when the account is removed, locked, expires or gets another password, when the password must be changed, or when the
-    address is no longer allowed, with denied
+  - when the account is removed, locked, expires, is moved to another home or gets another password, when the password must
+    be changed, or when the address is no longer allowed, with denied
+  - when an administrator ends the session, with kicked. A client SHOULD NOT log in again by itself then
   - when it is stopped: what was read is carried out and answered first
+
+A request that is under way when its session ends is carried out, or answered with login_required (kicked, if that is why).
 
 # Names
 
@@ -147,7 +150,7 @@ blocks has (n+7)/8 bytes, the rest of the last is zero.
 
 # Doing things once
 
-Requests that change something (mkdir, rmdir, rm, mv, put, commit, drop) have
+Requests that change something (mkdir, rmdir, rm, mv, put, commit, drop, admin) have
 
 	id     id        random, new for every request
 	boot   string    optional: only when the request is repeated
@@ -579,6 +582,47 @@ Discards an unfinished upload. Needs write.
 The answer has no fields. Errors: not_found. A connection that is sending the upload is answered superseded or
 not_found from then on.
 
+# admin
+
+Carries out a command line of an administrator: the verbs user, invite, sessions, uploads, bans and reload of ferryd, with
+their options but those that say where the accounts are. Needs the right admin. Not on plain connections.
+
+	id, boot          absent for a command line that changes nothing
+	args     list of strings   the words, without the program's name: "user", "lock", "bob"
+	record   string            optional: that of the new password, as users.toml has it in auth
+	json     boolean           optional: results as JSON, one object a line
+
+Each message of the answer may have
+
+	output   string   optional: a piece of what the command line prints; pieces are joined as they are
+	notes    string   optional: a piece of what it says beside that
+
+and the last one
+
+	exit      integer   optional: not 0 if it failed: 1 other, 2 wrong command line, 6 no such user, 7 the account file is
+	                    invalid, 9 name in use
+	message   string    optional: why
+	hint      string    optional: what to do about that
+	password  object    optional: nothing was done, a new password is wanted first:
+	   name      string    of the account
+	   from      string    ask, stdin or generate: what the command line says of where it comes from
+	   memory    integer   the costs of its record: KiB,
+	   time      integer   passes
+	   threads   integer   and lanes
+
+A client that is asked for a password makes the record as "login" describes it (salt, StoredKey and ServerKey) and sends
+the command line again, with a new id, and with
+
+	record = "$scram-sha256-argon2id$v=19$m=M,t=T,p=P$" + SALT + "$" + (StoredKey + ServerKey)
+
+where both are base64 without padding. A password itself is never sent; a server takes none in args.
+
+The server also has a socket of its own for administrators of its machine, control.sock in its data directory. There a
+connection says hello (without a nonce) and sends admin, one request after the other; nobody logs in, and there are no
+other commands.
+
+Errors: unsupported (a plain connection).
+
 # An upload from beginning to end
 
 	put     path, length, job             -> upload, epoch, key, have
@@ -620,6 +664,7 @@ Codes are only ever added. A client treats one that it does not know as internal
 	too_many          sessions, connections of a session or unfinished uploads
 	shutting_down     the server is being stopped; another connection may work
 	internal          the server's fault; the message has an id that its log explains
+	kicked            an administrator ended the session
 
 A message never holds an error text of the server's operating system or a path outside the home.
 

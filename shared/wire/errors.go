@@ -35,13 +35,14 @@ const (
 	TooMany        Code = "too_many"        // sessions, connections or uploads
 	ShuttingDown   Code = "shutting_down"   //
 	Internal       Code = "internal"        // the server's fault; the message carries an id for its log
+	Kicked         Code = "kicked"          // an administrator ended the session
 )
 
 // Codes returns every code, in their order.
 func Codes() []Code {
 	return []Code{BadRequest, UnknownCommand, Unsupported, Version, AuthFailed, LoginRequired, Denied, BadPath, NotFound, Exists,
 		IsDir, NotDir, NotEmpty, Busy, Conflict, Changed, Superseded, Uncertain, VerifyFailed, Quota, NoSpace, RateLimited,
-		TooMany, ShuttingDown, Internal}
+		TooMany, ShuttingDown, Internal, Kicked}
 }
 
 // Error is the server's "no". The connection stays usable. Message is for people: it never holds an operating system's

@@ -89,6 +89,10 @@ func samples() []sample {
 		{"resume request", &EmptyRequest{req(CmdResume)}, nil},
 		{"resume answer", &ResumeAnswer{Answer{}, []Upload{{upload, "/a", 1 << 40, 5, id.ID, 1, 2, 3, true}}}, nil},
 		{"drop request", &DropRequest{req(CmdDrop), id, upload}, nil},
+		{"admin request", &AdminRequest{req(CmdAdmin), again.ID, again.Boot, []string{"user", "passwd", "bob"}, "$scram", true}, nil},
+		{"admin answer, a piece", &AdminAnswer{Answer: Answer{More: true}, Output: "alice\n", Notes: "warning: old\n"}, nil},
+		{"admin answer, it failed", &AdminAnswer{Exit: 6, Message: "user show: bob: no such user", Hint: "user list shows the names"}, nil},
+		{"admin answer, a password is wanted", &AdminAnswer{Password: &PasswordWanted{"bob", "ask", 64 << 10, 3, 4}}, nil},
 	}
 }
 

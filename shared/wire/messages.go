@@ -34,6 +34,7 @@ const (
 	CmdVerify = "verify"
 	CmdResume = "resume"
 	CmdDrop   = "drop"
+	CmdAdmin  = "admin"
 )
 
 // Request is the part that every request has. Size is present when a body of so many bytes follows.
@@ -318,4 +319,34 @@ type DropRequest struct {
 	Request
 	Ident
 	Upload string `json:"upload"`
+}
+
+// AdminRequest is a command line of an administrator.
+type AdminRequest struct {
+	Request
+	ID     string   `json:"id,omitzero"` // as in Ident; "" for a command line that changes nothing
+	Boot   string   `json:"boot,omitzero"`
+	Args   []string `json:"args"`            // as of ferryd, without its name: "user", "lock", "bob"
+	Record string   `json:"record,omitzero"` // of the new password that an answer to the same command line asked for
+	JSON   bool     `json:"json,omitzero"`   // results as one object a line
+}
+
+// AdminAnswer carries what a command line prints, the last message also how it ended.
+type AdminAnswer struct {
+	Answer
+	Output   string          `json:"output,omitzero"`   // a piece of the results
+	Notes    string          `json:"notes,omitzero"`    // a piece of what is said beside them
+	Exit     int             `json:"exit,omitzero"`     // as of ferryd: 0 ok, 1 other, 2 usage, 6 no such user, 7 file invalid, 9 name in use
+	Message  string          `json:"message,omitzero"`  // why Exit is not 0
+	Hint     string          `json:"hint,omitzero"`     // what to do about that
+	Password *PasswordWanted `json:"password,omitzero"` // nothing was done yet
+}
+
+// PasswordWanted asks for the record of a new password.
+type PasswordWanted struct {
+	Name    string `json:"name"`
+	From    string `json:"from"`   // "ask", "stdin" or "generate"
+	Memory  uint32 `json:"memory"` // the costs, as in login.Params
+	Time    uint32 `json:"time"`
+	Threads uint8  `json:"threads"`
 }
