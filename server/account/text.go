@@ -76,6 +76,15 @@ func newText(file string, text []byte) (*Text, error) {
 // Accounts returns the accounts as they were before the edit.
 func (t *Text) Accounts() *Set { return t.was }
 
+// Outcome returns the accounts as the edit so far would make them, if it is about the named one.
+func (t *Text) Outcome(name string) (set *Set, touched bool, err error) {
+	if _, touched = t.edited[name]; !touched {
+		return nil, false, nil
+	}
+	set, err = Parse(t.file, t.text)
+	return set, true, verdict(err)
+}
+
 // byHand refuses to touch what is written in a way the splice does not know.
 func (t *Text) byHand(why string, path ...string) error {
 	return &EditError{Msg: why, Advice: fmt.Sprintf("edit line %d of %s by hand", max(t.lines.line(path...), 1), t.file)}

@@ -10,6 +10,14 @@ import (
 	"ferry/shared/wire"
 )
 
+// addressOf returns the address of a peer for people.
+func addressOf(nc net.Conn) string {
+	if a := addrOf(nc); a.IsValid() {
+		return nc.RemoteAddr().String()
+	}
+	return "unix"
+}
+
 // addrOf returns the address of a peer; the zero Addr for who comes through a socket of this machine.
 func addrOf(nc net.Conn) netip.Addr {
 	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {

@@ -44,7 +44,7 @@ func samples() map[string]string {
 		"data": up + `,"offset":0,"tag":"` + anID + `","size":0`, "check": up + `,"first":0,"size":0`,
 		"commit": id + `,` + up + `,"nosync":true`,
 		"get":    path + `,"version":"v","offset":0,"length":1,` + key, "verify": path + `,"version":"v","first":0,` + key + `,"size":0`,
-		"drop": id + `,"upload":"` + anID + `"`,
+		"drop": id + `,"upload":"` + anID + `"`, "admin": id + `,"args":["user","list"],"record":"$","json":true`,
 	}
 }
 
@@ -60,6 +60,7 @@ func request(cmd, fields string) string {
 func TestWrongFields(t *testing.T) {
 	s := servertest.New(t)
 	s.AddUser("alice", "correct horse")
+	s.Set("alice", "rights", "list,read,write,overwrite,delete,admin")
 	p := in(t, s)
 	all := samples()
 	for _, cmd := range servertest.Commands() {

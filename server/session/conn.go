@@ -31,7 +31,8 @@ type conn struct {
 	ctx  context.Context
 	stop context.CancelFunc
 
-	begin time.Time // when it was accepted
+	begin  time.Time // when it was accepted
+	client string    // what hello said of the program
 
 	ses  *session // set by the gate, under srv.mu since others look
 	home *home    // of the session
@@ -42,6 +43,7 @@ type conn struct {
 
 	mu      sync.Mutex
 	owed    int         // requests taken up and not finally answered
+	now     Activity    // what the last of them is about
 	beat    *time.Timer // made by the first request
 	beating bool        // beat runs: something is owed or was when it last fired
 	quiet   bool        // no answer left since the last beat
@@ -280,6 +282,16 @@ func (c *conn) abort(why *wire.Error) {
 	time.AfterFunc(farewell, func() { c.nc.Close() })
 }
 
+// ended tells requests under way why their session is over, nil if it is not.
+func (c *conn) ended() *wire.Error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.killed == nil || c.killed.Code == wire.Kicked {
+		return c.killed
+	}
+	return &wire.Error{Code: wire.LoginRequired, Message: c.killed.Message}
+}
+
 // execute is the consumer of requests.
 func (c *conn) execute(q *queue[*request]) {
 	for {
@@ -291,7 +303,7 @@ func (c *conn) execute(q *queue[*request]) {
 			}
 			continue
 		}
-		c.owe()
+		c.owe(r.cmd)
 		c.handle(r)
 	}
 }
@@ -377,10 +389,11 @@ func (c *conn) fail(e *wire.Error) {
 }
 
 // owe counts a request taken up. As long as there are some the beat runs: an idle connection needs none.
-func (c *conn) owe() {
+func (c *conn) owe(cmd string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.owed++
+	c.now = Activity{Cmd: cmd}
 	if c.beating {
 		return
 	}
@@ -390,6 +403,13 @@ func (c *conn) owe() {
 	} else {
 		c.beat.Reset(c.srv.Timing.Beat)
 	}
+}
+
+// about tells others what the request under way is about.
+func (c *conn) about(a Activity) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = a
 }
 
 // onBeat sends a sign of life while a request takes long, so that the client can tell a busy server from a dead one.

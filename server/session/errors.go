@@ -49,6 +49,9 @@ func (c *conn) errorOf(cmd string, err error) *wire.Error {
 	if errors.As(err, &e) {
 		return e
 	}
+	if errors.Is(err, context.Canceled) && c.ended() != nil {
+		return c.ended()
+	}
 	for _, m := range codes() {
 		if errors.Is(err, m.err) {
 			return &wire.Error{Code: m.code, Message: m.text}

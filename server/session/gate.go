@@ -122,10 +122,18 @@ func (g *gate) rude() error {
 	return g.no(wire.Version, "say hello first; this server speaks version %d", wire.ProtocolVersion)
 }
 
+// versions tells a client of another version.
+func versions(theirs int) string {
+	return fmt.Sprintf("this server speaks version %d, the client asked for version %d", wire.ProtocolVersion, theirs)
+}
+
 func (g *gate) hello(r *wire.HelloRequest) error {
 	if r.Version != wire.ProtocolVersion {
-		g.no(wire.Version, "this server speaks version %d, the client asked for version %d", wire.ProtocolVersion, r.Version)
+		g.no(wire.Version, "%s", versions(r.Version))
 		return fmt.Errorf("protocol version %d", r.Version)
+	}
+	if len(r.Client) > maxClient {
+		return g.no(wire.BadRequest, "hello: field client is longer than %d bytes", maxClient)
 	}
 	if g.greeted {
 		return g.no(wire.BadRequest, "hello was said already")
@@ -141,7 +149,7 @@ func (g *gate) hello(r *wire.HelloRequest) error {
 		a.Nonce = hex.EncodeToString(ours)
 		g.bind = login.PlainBinding(theirs, ours)
 	}
-	g.greeted = true
+	g.greeted, g.client = true, r.Client
 	return g.say(a)
 }
 

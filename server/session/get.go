@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"errors"
 	"io"
 
@@ -34,10 +35,11 @@ func serveGet(c *conn, r *request) error {
 		c.respond(&wire.GetAnswer{Entry: top}, nil, nil)
 		return nil
 	}
+	c.about(Activity{Cmd: r.cmd, Path: r.path, Done: q.Offset, Of: entry.Length})
 	tagger := block.NewTagger(q.Key)
 	for off := q.Offset; off < end; {
 		if c.failed.Load() || c.ctx.Err() != nil {
-			return refusal(wire.ShuttingDown, "the connection is closing")
+			return context.Canceled
 		}
 		n := min(block.Size, end-off)
 		c.answers.await(int(n)) // one block is read while one is sent: no third one waits

@@ -8,8 +8,11 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"errors"
+	"io"
+	"io/fs"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -33,6 +36,9 @@ type Config struct {
 	Timing   Timing           // zero fields: the defaults
 	Ops      local.Ops        // file operations of homes; zero: the real ones
 	Now      func() time.Time // tells the day on which accounts expire; nil: time.Now
+	// Admin carries out the order of an administrator. It prints results to output, and what else there is to say to notes,
+	// both in UTF-8; the answer says how it ended. nil: the server takes no orders.
+	Admin func(ctx context.Context, o Order, output, notes io.Writer) *wire.AdminAnswer
 }
 
 // Timing is how long the server waits for whom. Zero fields take the defaults in brackets.
@@ -69,6 +75,7 @@ const (
 	maxStrangers       = 256     // connections of one address that are not logged in; more wait
 	maxWaiting         = 1024    // connections waiting for that; more are closed
 	maxUploads         = 1000    // unfinished uploads per account
+	maxClient          = 64      // bytes of what a client calls itself
 	writerGone         = time.Minute
 	farewell           = 2 * time.Second // to tell a peer why its session ends
 	acceptBackoffFirst = 5 * time.Millisecond
@@ -92,6 +99,7 @@ type Server struct {
 	conns     map[*conn]struct{}
 	sessions  map[string]*session      // by id
 	homes     map[string]*home         // by account name
+	left      []*home                  // that were an account's home before it got another one; old sessions may be in them
 	strangers map[string]chan struct{} // slots by address
 	refused   int                      // connections refused since refusedAt was logged
 	refusedAt time.Time
@@ -124,6 +132,11 @@ func New(c Config) *Server {
 // Serve accepts connections from ln until Shutdown or Close, then returns nil. With encrypted false the frames travel
 // without TLS: for unix sockets and for networks the administrator declared private.
 func (s *Server) Serve(ln net.Listener, encrypted bool) error {
+	return s.accept(ln, func(nc net.Conn) { s.serve(nc, encrypted) })
+}
+
+// accept hands every connection that comes in at ln to serve, on a goroutine of its own that s.active counts.
+func (s *Server) accept(ln net.Listener, serve func(nc net.Conn)) error {
 	s.mu.Lock()
 	s.listeners[ln] = struct{}{}
 	s.mu.Unlock()
@@ -152,7 +165,7 @@ func (s *Server) Serve(ln net.Listener, encrypted bool) error {
 		}
 		pause = acceptBackoffFirst
 		s.active.Add(1)
-		go s.serve(nc, encrypted)
+		go serve(nc)
 	}
 }
 
@@ -198,6 +211,9 @@ func (s *Server) Shutdown(ctx context.Context) {
 	for _, h := range s.homes {
 		h.store.Close()
 	}
+	for _, h := range s.left {
+		h.store.Close()
+	}
 }
 
 // Enforce ends the sessions of accounts that are gone, locked, expired or whose credentials changed, and connections from
@@ -236,6 +252,7 @@ func (s *Server) Sessions() int {
 // home is one account's storage and what its connections share.
 type home struct {
 	name     string
+	dir      fs.FileInfo // of its directory when it was opened
 	store    *local.Home
 	expired  time.Time // when old uploads were last looked for
 	uploads  uploads
@@ -244,19 +261,28 @@ type home struct {
 	lingering int // sessions without a connection; guarded by Server.mu
 }
 
-// openHome returns the home of an account, opened once for all: an account's outcomes outlive its sessions.
+// openHome returns the home of an account, opened once for all: an account's outcomes outlive its sessions. It is opened again
+// if the account has another directory now, or another one has taken the place of that.
 func (s *Server) openHome(a *account.Account) (*home, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if h := s.homes[a.Name]; h != nil {
-		s.expire(h)
-		return h, nil
-	}
-	store, err := local.Open(filepath.Join(s.Homes, a.Home), local.Options{Log: s.Log, Ops: s.Ops, Owner: a.Name})
+	path := filepath.Join(s.Homes, a.Home)
+	dir, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
-	h := &home{name: a.Name, store: store}
+	if h := s.homes[a.Name]; h != nil {
+		if os.SameFile(h.dir, dir) {
+			s.expire(h)
+			return h, nil
+		}
+		s.left = append(s.left, h)
+	}
+	store, err := local.Open(path, local.Options{Log: s.Log, Ops: s.Ops, Owner: a.Name})
+	if err != nil {
+		return nil, err
+	}
+	h := &home{name: a.Name, dir: dir, store: store}
 	s.homes[a.Name] = h
 	s.expire(h)
 	return h, nil

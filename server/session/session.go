@@ -21,13 +21,17 @@ const (
 type session struct {
 	id     string
 	user   string
+	client string // the program, as it says itself
+	begun  time.Time
 	auth   string // the record that was proved
 	key    []byte // or the public key
 	secret [32]byte
 	home   *home
+	at     string // where that is among the homes
 
 	// Guarded by Server.mu.
 	conns map[*conn]struct{}
+	seen  time.Time   // when the last connection ended
 	over  *time.Timer // ends a session without connections; nil while there are some
 
 	uploads map[string]*upload // opened by this session, by id; guarded by home.uploads.mu
@@ -35,7 +39,8 @@ type session struct {
 
 // begin makes a session with its first connection, or returns too_many.
 func (s *Server) begin(c *conn, a *account.Account, key []byte, h *home) (*session, error) {
-	ses := &session{id: newID(), user: a.Name, auth: a.Auth.String(), key: key, home: h, conns: map[*conn]struct{}{c: {}}}
+	ses := &session{id: newID(), user: a.Name, client: c.client, begun: time.Now(), auth: a.Auth.String(), key: key, home: h, at: a.Home,
+		conns: map[*conn]struct{}{c: {}}}
 	rand.Read(ses.secret[:])
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,6 +108,7 @@ func (s *Server) leave(c *conn) {
 	ses := c.ses
 	s.mu.Lock()
 	delete(ses.conns, c)
+	ses.seen = time.Now()
 	last := len(ses.conns) == 0
 	if last && s.sessions[ses.id] == ses {
 		if ses.home.lingering >= maxLingering {
@@ -158,6 +164,8 @@ func (s *Server) revoked(ses *session, a *account.Account) *wire.Error {
 		return &wire.Error{Code: wire.Denied, Message: "the account was locked: " + a.Locked}
 	case a.Expired(s.Now()):
 		return &wire.Error{Code: wire.Denied, Message: "the account expired on " + a.Expires}
+	case a.Home != ses.at:
+		return &wire.Error{Code: wire.Denied, Message: "the account has another home now: log in again"}
 	case ses.key == nil && a.MustChange:
 		return &wire.Error{Code: wire.Denied, Message: "the password must be changed first: ask the administrator"}
 	case ses.key == nil && a.Auth.String() != ses.auth:

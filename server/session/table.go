@@ -43,6 +43,7 @@ func table() []entry {
 		{cmd: wire.CmdVerify, rights: account.Read, body: true, quiet: true, serve: serveVerify},
 		{cmd: wire.CmdResume, rights: account.List, serve: serveResume},
 		{cmd: wire.CmdDrop, rights: account.Write, serve: serveDrop},
+		{cmd: wire.CmdAdmin, rights: account.Admin, serve: serveAdmin},
 	}
 }
 
