@@ -22,6 +22,9 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
+	if len(args) > 0 && args[0] == "user" {
+		debug.SetGCPercent(400) // of a large account file nearly all is needed until the end, and the end is near
+	}
 	err := root.ExecuteContext(ctx)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
@@ -51,7 +54,8 @@ func rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage(&advised{fmt.Errorf("%s: %w", c.Name(), err), c.CommandPath() + " --help lists the options"})
 	})
-	root.AddCommand(serveCommand(), userCommand(), uploadsCommand(), fingerprintCommand(), &cobra.Command{
+	root.AddCommand(verbs(console{})...)
+	root.AddCommand(serveCommand(), fingerprintCommand(), &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  exactly(0),

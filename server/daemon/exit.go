@@ -23,9 +23,12 @@ func usage(err error) error { return &exitError{code: 2, err: err} }
 func exitCode(err error) int {
 	var e *exitError
 	var file *account.Error
+	var there *answered
 	switch {
 	case err == nil:
 		return 0
+	case errors.As(err, &there):
+		return there.Exit
 	case errors.As(err, &e):
 		return e.code
 	case errors.As(err, &file):
@@ -60,7 +63,16 @@ func (a *advised) Unwrap() error { return a.error }
 func plain(err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {
-		return errors.New(p.Path + ": " + p.Err.Error())
+		return &plainError{p.Path + ": " + p.Err.Error(), p}
 	}
 	return err
 }
+
+// plainError is a file error in fewer words.
+type plainError struct {
+	text string
+	err  error
+}
+
+func (e *plainError) Error() string { return e.text }
+func (e *plainError) Unwrap() error { return e.err }

@@ -17,6 +17,7 @@ import (
 
 	"ferry/server/account"
 	"ferry/server/session"
+	"ferry/shared/login"
 )
 
 const (
@@ -88,11 +89,24 @@ func (s *settings) serve(ctx context.Context, stderr io.Writer) error {
 		bound = append(bound, e.bound(ln))
 	}
 
+	control, err := ListenControl(s.data, log)
+	if err != nil {
+		return err
+	}
+	defer control.Close()
+
+	admin := &Admin{Data: s.data, Users: s.users, Accounts: accounts, Log: log, Costs: login.DefaultParams()}
 	server := session.New(session.Config{
 		Accounts: accounts, Homes: filepath.Join(s.data, "homes"), TLS: id.TLS, Fake: id.Fake, Log: log, Version: version(),
-		Timing: session.Timing{Keep: time.Duration(s.keep)},
+		Timing: session.Timing{Keep: time.Duration(s.keep)}, Admin: admin.Run,
 	})
-	failed := make(chan error, len(listeners))
+	admin.Server = server
+	failed := make(chan error, len(listeners)+1)
+	go func() {
+		if err := server.Control(control); err != nil {
+			failed <- fmt.Errorf("%s: %w", controlName, err)
+		}
+	}()
 	for i, ln := range listeners {
 		go func() {
 			if err := server.Serve(ln, places[i].encrypted); err != nil {
@@ -135,11 +149,10 @@ func (s *settings) serve(ctx context.Context, stderr io.Writer) error {
 				stop()
 				return nil
 			}
-			if err := accounts.Reload(); err != nil {
+			if err := admin.reload(); err != nil {
 				log.Error("accounts not read", "err", err)
 				continue
 			}
-			server.Enforce()
 			log.Info("accounts read again", "accounts", accounts.Current().Len())
 		}
 	}

@@ -436,7 +436,7 @@ func TestServeErrors(t *testing.T) {
 		{"uploads", "uploads: no command given", 2},
 		{"uploads sing", `uploads: unknown command "sing"`, 2},
 		{"uploads list", "uploads list: no data directory", 2},
-		{"uploads drop --data DIR", "drop: 0 arguments instead of 1\nhint: ferryd uploads drop ID", 2},
+		{"uploads drop --data DIR", "uploads drop: 0 arguments instead of 1\nhint: ferryd uploads drop ID --data DIR", 2},
 		{"uploads list --data DIR --users DIR/bad.toml", "uploads list: DIR/bad.toml:2: a: unknown key", 7},
 	} {
 		out, errs, code := servertest.Ferryd(t, "", strings.Fields(strings.ReplaceAll(tt.args, "DIR", dir))...)
@@ -519,8 +519,12 @@ func TestUploads(t *testing.T) {
 	if after := files(); strings.Join(after, "\n") != strings.Join(before, "\n") {
 		t.Errorf("listing changed %q to %q", before, after)
 	}
-	if _, errs, code := servertest.Ferryd(t, "", "uploads", "drop", id, "--data", p.Data()); code != 1 || !strings.HasPrefix(errs, "uploads drop: a ferryd is running on "+p.Data()+"\nhint: ") {
-		t.Errorf("drop beside a server: exit %d, %s", code, errs)
+	other := begin(storage.Spec{Path: "/b", Length: 3 * block.Size, Job: strings.Repeat("1", 32)})
+	if _, errs, code := servertest.Ferryd(t, "", "uploads", "drop", other, "--data", p.Data()); code != 0 || errs != "dropped "+other+"\n" {
+		t.Errorf("drop by the server: exit %d, %s", code, errs)
+	}
+	if _, errs, code := servertest.Ferryd(t, "", "uploads", "drop", other, "--data", p.Data()); code != 1 || !strings.Contains(errs, "no such upload\nhint: ferryd uploads list --data ") {
+		t.Errorf("drop by the server again: exit %d, %s", code, errs)
 	}
 	p.Term()
 	if _, errs, code := servertest.Ferryd(t, "", "uploads", "drop", id, "--data", p.Data()); code != 0 || errs != "dropped "+id+"\n" {

@@ -20,50 +20,24 @@ import (
 	"ferry/shared/wire"
 )
 
-// uploadsCommand returns `ferryd uploads`, the administration of unfinished uploads.
-func uploadsCommand() *cobra.Command {
-	u := &uploadsAdmin{}
-	c := &cobra.Command{
-		Use:   "uploads",
-		Short: "List and drop unfinished uploads",
-		RunE: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usage(&advised{fmt.Errorf("uploads: unknown command %q", args[0]), "ferryd uploads --help lists the commands"})
-			}
-			return usage(&advised{errors.New("uploads: no command given"), "ferryd uploads --help lists the commands"})
-		},
-		Args: cobra.ArbitraryArgs,
-	}
-	c.PersistentFlags().StringVar(&u.data, "data", "", "data directory `DIR`")
-	c.PersistentFlags().StringVar(&u.users, "users", "", "account `FILE` (default DIR/users.toml)")
-	list := &cobra.Command{Use: "list", Short: "List the unfinished uploads of all accounts, oldest first in each", Args: exactly(0), RunE: u.list}
-	list.Flags().BoolVar(&u.json, "json", false, "print one JSON object a line")
-	drop := &cobra.Command{Use: "drop ID", Short: "Discard an unfinished upload", Args: exactly(1), RunE: u.drop}
-	c.AddCommand(list, drop)
+// newUploadsCommand returns `ferryd uploads`, the administration of unfinished uploads.
+func newUploadsCommand(n *console) *cobra.Command {
+	c := n.group("uploads", "List and drop unfinished uploads")
+	n.options(c, "data directory `DIR`")
+	list := n.command("list", "List the unfinished uploads of all accounts, oldest first in each", n.listUploads)
+	n.jsonOption(list)
+	c.AddCommand(list, n.command("drop ID", "Discard an unfinished upload", n.dropUpload))
 	return c
 }
 
-// uploadsAdmin holds the options of one `ferryd uploads` command line.
-type uploadsAdmin struct {
-	data, users string
-	json        bool
-}
-
-// each calls do with every account that has a home, until do reports that it is done.
-func (u *uploadsAdmin) each(ops local.Ops, do func(a *account.Account, h *local.Home) (done bool, err error)) error {
-	if u.data == "" {
-		return usage(&advised{errors.New("no data directory"), "give --data DIR"})
-	}
-	file := u.users
-	if file == "" {
-		file = filepath.Join(u.data, "users.toml")
-	}
-	set, err := account.Load(file)
+// eachHome calls do with every account that has a home, until do reports that it is done.
+func (n *console) eachHome(ops local.Ops, do func(a *account.Account, h *local.Home) (done bool, err error)) error {
+	set, err := account.Load(n.file())
 	if err != nil {
 		return plain(err)
 	}
 	for a := range set.All() {
-		home, err := local.Open(filepath.Join(u.data, "homes", filepath.FromSlash(a.Home)), local.Options{Owner: a.Name, Ops: ops})
+		home, err := local.Open(filepath.Join(n.data, "homes", filepath.FromSlash(a.Home)), local.Options{Owner: a.Name, Ops: ops})
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -108,15 +82,15 @@ type listed struct {
 	Touched time.Time `json:"touched"`
 }
 
-func (u *uploadsAdmin) list(c *cobra.Command, _ []string) error {
+func (n *console) listUploads(c *cobra.Command, _ []string) error {
 	table := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
 	lines := json.NewEncoder(c.OutOrStdout())
-	err := u.each(readOnly(), func(a *account.Account, h *local.Home) (bool, error) {
+	err := n.eachHome(readOnly(), func(a *account.Account, h *local.Home) (bool, error) {
 		for s, err := range h.Uploads(c.Context()) {
 			if err != nil {
 				return false, err
 			}
-			if u.json {
+			if n.json {
 				err = lines.Encode(describe(a, s))
 			} else {
 				_, err = fmt.Fprintf(table, "%s\t%s\t%s\t%d of %d\t%s\n", s.ID, a.Name, printablePath(s.Path), s.Done, s.Length, s.Touched.Local().Format(time.DateTime))
@@ -130,10 +104,7 @@ func (u *uploadsAdmin) list(c *cobra.Command, _ []string) error {
 	if err == nil {
 		err = table.Flush()
 	}
-	if err != nil {
-		return fmt.Errorf("uploads list: %w", err)
-	}
-	return nil
+	return err
 }
 
 func describe(a *account.Account, s storage.Spec) listed {
@@ -148,29 +119,47 @@ func printablePath(path string) string {
 	return path
 }
 
-func (u *uploadsAdmin) drop(c *cobra.Command, args []string) error {
-	if err := u.discard(c.Context(), args[0]); err != nil {
-		return fmt.Errorf("uploads drop: %w", err)
+// dropUpload has the running server discard an upload, or does so itself if there is none.
+func (n *console) dropUpload(c *cobra.Command, args []string) error {
+	drop := n.dropInside
+	if n.inside == nil {
+		err := n.forward(c, args)
+		if !errors.Is(err, errNotRunning) {
+			return err
+		}
+		drop = n.dropAlone
 	}
-	fmt.Fprintf(c.ErrOrStderr(), "dropped %s\n", args[0])
-	return nil
+	found, err := drop(c.Context(), args[0])
+	if err == nil && !found {
+		err = &advised{fmt.Errorf("%q: no such upload", args[0]), n.typed("uploads list", "data") + " shows them"}
+	}
+	if err == nil {
+		fmt.Fprintf(c.ErrOrStderr(), "dropped %s\n", args[0])
+	}
+	return err
 }
 
-// discard drops an upload of a server that is not running.
-func (u *uploadsAdmin) discard(ctx context.Context, id string) error {
-	if u.data == "" {
-		return usage(&advised{errors.New("no data directory"), "give --data DIR"})
+// dropInside discards an upload; whoever is sending it is told.
+func (n *console) dropInside(ctx context.Context, id string) (found bool, err error) {
+	for a := range n.inside.Accounts.Current().All() {
+		if err := n.inside.Server.DropUpload(ctx, a, id); !errors.Is(err, fs.ErrNotExist) {
+			return err == nil, err
+		}
 	}
-	lock, held, err := tryLock(u.data)
+	return false, nil
+}
+
+// dropAlone discards an upload of a server that is not running.
+func (n *console) dropAlone(ctx context.Context, id string) (found bool, err error) {
+	lock, held, err := tryLock(n.data)
 	if err != nil {
-		return plain(err)
+		return false, plain(err)
 	}
 	defer lock.Close()
 	if !held {
-		return &advised{fmt.Errorf("a ferryd is running on %s", u.data), "stop it first, or let the owner of the upload drop it"}
+		return false, &advised{fmt.Errorf("a ferryd is starting or stopping on %s", n.data), "try again in a moment"}
 	}
-	found := false
-	err = u.each(local.Ops{}, func(_ *account.Account, h *local.Home) (bool, error) {
+	err = n.eachHome(local.Ops{}, func(_ *account.Account, h *local.Home) (bool, error) {
 		err := h.Drop(ctx, id)
 		if errors.Is(err, fs.ErrNotExist) {
 			return false, nil
@@ -178,8 +167,5 @@ func (u *uploadsAdmin) discard(ctx context.Context, id string) error {
 		found = err == nil
 		return found, err
 	})
-	if err == nil && !found {
-		err = &advised{fmt.Errorf("%q: no such upload", id), "ferryd uploads list --data " + u.data + " shows them"}
-	}
-	return err
+	return found, err
 }

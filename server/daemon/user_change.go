@@ -48,7 +48,7 @@ func (u *userAdmin) add(c *cobra.Command, args []string) error {
 		home = option
 	}
 	var made string
-	err = account.Edit(u.file(), func(t *account.Text) error {
+	err = u.console.edit(func(t *account.Text) error {
 		if err := t.Add(name, changes...); err != nil {
 			return u.taken(err)
 		}
@@ -87,7 +87,7 @@ func (u *userAdmin) free(name string) error {
 // taken adds advice to a name in use.
 func (u *userAdmin) taken(err error) error {
 	if errors.Is(err, account.ErrExists) {
-		return &advised{err, "choose another name, or change the account with ferryd user mod"}
+		return &advised{err, "choose another name, or change the account with " + u.typed("user mod", "")}
 	}
 	return err
 }
@@ -170,7 +170,7 @@ func (u *userAdmin) mod(c *cobra.Command, args []string) error {
 		return err
 	}
 	if len(changes) == 0 && !u.stdin && !u.generate {
-		return usage(&advised{errors.New("nothing to change"), "ferryd user mod --help lists the options"})
+		return usage(&advised{errors.New("nothing to change"), u.typed("user mod --help", "") + " lists the options"})
 	}
 	var password string
 	if u.stdin || u.generate {
@@ -215,10 +215,10 @@ func (u *userAdmin) moveHome(c *cobra.Command, name string, changes []account.Ch
 
 // edit changes an existing account.
 func (u *userAdmin) edit(name string, change func(t *account.Text) error) error {
-	return account.Edit(u.file(), func(t *account.Text) error {
+	return u.console.edit(func(t *account.Text) error {
 		err := change(t)
 		if errors.Is(err, account.ErrNotFound) {
-			return missing(u.file())
+			return u.missing()
 		}
 		return err
 	})

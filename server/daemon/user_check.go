@@ -1,10 +1,9 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
-	"os"
 	"path"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -13,7 +12,10 @@ import (
 	"ferry/server/account"
 )
 
-func (u *userAdmin) check(c *cobra.Command, _ []string) error {
+func (u *userAdmin) check(c *cobra.Command, args []string) error {
+	if there, err := u.insideRunning(c, args); there {
+		return err
+	}
 	set, problems, err := account.Problems(u.file())
 	if err != nil {
 		return plain(err)
@@ -42,44 +44,30 @@ func (u *userAdmin) check(c *cobra.Command, _ []string) error {
 	if _, err := fmt.Fprintf(c.OutOrStdout(), "%s: ok, accounts: %d\n", u.file(), set.Len()); err != nil {
 		return err
 	}
-	return u.checkReload(c, set)
-}
-
-// checkReload says what a reload would change in the server that runs on the data directory.
-func (u *userAdmin) checkReload(c *cobra.Command, set *account.Set) error {
-	if u.data == "" {
+	if u.inside == nil {
 		return nil
 	}
-	running, err := serverRuns(u.data)
-	if err != nil || !running {
-		return err
-	}
-	if u.live.accounts == nil {
-		fmt.Fprintf(c.OutOrStdout(), "a ferryd runs on %s: it takes a changed file by itself, within seconds; what would change is not known here\n", u.data)
-		return nil
-	}
-	now, err := u.live.accounts(u.data)
-	if err != nil {
-		return err
-	}
-	lines := differences(now, set)
-	if len(lines) == 0 {
-		lines = []string{"a reload changes nothing"}
-	}
-	_, err = fmt.Fprintln(c.OutOrStdout(), strings.Join(lines, "\n"))
-	return err
+	return u.printDifferences(c, u.inside.Accounts.Current(), set, "a reload changes nothing")
 }
 
-// serverRuns reports whether a server holds a data directory. It leaves nothing behind.
-func serverRuns(data string) (bool, error) {
-	if _, err := os.Stat(filepath.Join(data, "lock")); err != nil {
+// insideRunning has the server that runs on the data directory carry the command line out, if there is one and the command line
+// is not about another file: it knows what is in force, and what has happened.
+func (u *userAdmin) insideRunning(c *cobra.Command, args []string) (there bool, err error) {
+	if u.inside != nil || u.data == "" || u.users != "" {
 		return false, nil
 	}
-	lock, held, err := tryLock(data)
-	if err != nil {
-		return false, plain(err)
+	err = u.forward(c, args)
+	return !errors.Is(err, errNotRunning), err
+}
+
+// printDifferences says what is different between two sets of accounts.
+func (n *console) printDifferences(c *cobra.Command, old, now *account.Set, none string) error {
+	lines := differences(old, now)
+	if len(lines) == 0 {
+		lines = []string{none}
 	}
-	return !held, lock.Close()
+	_, err := fmt.Fprintln(c.OutOrStdout(), strings.Join(lines, "\n"))
+	return err
 }
 
 // differences says what is different between the accounts in force and others, a line each.
@@ -96,16 +84,25 @@ func differences(old, now *account.Set) []string {
 			lines = append(lines, b.Name+": added")
 			continue
 		}
-		if a.HasAuth && b.HasAuth && a.Auth.String() != b.Auth.String() {
-			lines = append(lines, b.Name+": another password")
-		}
-		for _, k := range account.Keys() {
-			if was, is := word(k.Show(a)), word(k.Show(b)); was != is {
-				lines = append(lines, fmt.Sprintf("%s: %s: %s -> %s", b.Name, k.Name, was, is))
-			}
+		for _, change := range changes(a, b) {
+			lines = append(lines, b.Name+": "+change)
 		}
 	}
 	return lines
+}
+
+// changes says what is different between two states of an account.
+func changes(a, b *account.Account) []string {
+	var list []string
+	if a.HasAuth && b.HasAuth && a.Auth.String() != b.Auth.String() {
+		list = append(list, "another password")
+	}
+	for _, k := range account.Keys() {
+		if was, is := word(k.Show(a)), word(k.Show(b)); was != is {
+			list = append(list, fmt.Sprintf("%s: %s -> %s", k.Name, was, is))
+		}
+	}
+	return list
 }
 
 func (u *userAdmin) explain(c *cobra.Command, args []string) error {
@@ -114,6 +111,9 @@ func (u *userAdmin) explain(c *cobra.Command, args []string) error {
 		if place = args[1]; !path.IsAbs(place) || path.Clean(place) != place {
 			return usage(&advised{fmt.Errorf("%q is not a path of the home", place), "such as / or /in/box"})
 		}
+	}
+	if there, err := u.insideRunning(c, args); there {
+		return err
 	}
 	a, err := u.find(args[0])
 	if err != nil {
@@ -128,14 +128,10 @@ func (u *userAdmin) explain(c *cobra.Command, args []string) error {
 	if place != "" {
 		lines = append(lines, rightsThere(a, place))
 	}
-	if u.live.notes == nil {
-		lines = append(lines, "refused logins and bans are known to the running server only: see its log")
+	if u.inside == nil {
+		lines = append(lines, "no ferryd is running: refused logins and bans are known to a running one only")
 	} else {
-		notes, err := u.live.notes(u.data, a.Name)
-		if err != nil {
-			return err
-		}
-		lines = append(lines, notes...)
+		lines = append(lines, u.inside.notes(a)...)
 	}
 	_, err = fmt.Fprintln(c.OutOrStdout(), strings.Join(lines, "\n"))
 	return err

@@ -60,7 +60,7 @@ func (u *userAdmin) importFile(c *cobra.Command, args []string) error {
 			return plain(err)
 		}
 	}
-	err = account.Edit(u.file(), func(t *account.Text) error {
+	err = u.console.edit(func(t *account.Text) error {
 		for _, n := range list {
 			err := t.Add(n.name, account.Change{Key: "auth", Option: n.record}, account.Change{Key: "locked", Option: importLock},
 				account.Change{Key: "must_change_password", Option: "true"})
@@ -78,7 +78,7 @@ func (u *userAdmin) importFile(c *cobra.Command, args []string) error {
 	}
 	fmt.Fprintf(c.ErrOrStderr(), "imported %d accounts, locked, each with a first password that must be changed; skipped %d of the system\n", len(list), skipped)
 	if len(list) > 0 {
-		fmt.Fprintln(c.ErrOrStderr(), "hint: hand the passwords over and type: ferryd user unlock NAME")
+		fmt.Fprintln(c.ErrOrStderr(), "hint: hand the passwords over and type: "+u.typed("user unlock NAME", ""))
 	}
 	return nil
 }
@@ -202,7 +202,7 @@ func (u *userAdmin) importExport(c *cobra.Command, file string, text []byte) err
 		}
 	}
 	count := 0
-	err := account.Edit(u.file(), func(t *account.Text) error {
+	err := u.console.edit(func(t *account.Text) error {
 		added, err := t.AddAll(file, text)
 		if err != nil {
 			return u.taken(err)

@@ -16,10 +16,11 @@ import (
 // maxKeyFile is the largest .pub file that is read, in bytes.
 const maxKeyFile = 64 << 10
 
-// keyText returns the public key that the arguments mean: the words of one, or the path of a file with one.
-func keyText(args []string) (string, error) {
+// keyText returns the public key that the arguments mean: the words of one, or the path of a file with one. Inside the server
+// there are no files but the client's, and it has read them.
+func (u *userAdmin) keyText(args []string) (string, error) {
 	text := strings.TrimSpace(strings.Join(args, " "))
-	if strings.ContainsAny(text, " \t") {
+	if strings.ContainsAny(text, " \t") || u.inside != nil {
 		return text, nil
 	}
 	f, err := os.Open(text)
@@ -40,7 +41,7 @@ func keyText(args []string) (string, error) {
 
 func (u *userAdmin) keyAdd(c *cobra.Command, args []string) error {
 	name := args[0]
-	text, err := keyText(args[1:])
+	text, err := u.keyText(args[1:])
 	if err != nil {
 		return err
 	}
@@ -57,7 +58,7 @@ func (u *userAdmin) keyAdd(c *cobra.Command, args []string) error {
 
 func (u *userAdmin) keyDel(c *cobra.Command, args []string) error {
 	name := args[0]
-	text, err := keyText(args[1:])
+	text, err := u.keyText(args[1:])
 	if err != nil {
 		return err
 	}
@@ -73,7 +74,7 @@ func (u *userAdmin) keyDel(c *cobra.Command, args []string) error {
 	}
 	switch len(found) {
 	case 0:
-		return &advised{errors.New("the account has no such key"), "ferryd user show " + name + " lists them"}
+		return &advised{errors.New("the account has no such key"), u.typed("user show "+name, "") + " lists them"}
 	case 1:
 	default:
 		return &advised{fmt.Errorf("%d keys have this comment", len(found)), "give the fingerprint, SHA256:..."}

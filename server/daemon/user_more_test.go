@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"ferry/server/account"
+	"ferry/server/session"
 	"ferry/shared/login"
 )
 
@@ -195,10 +197,7 @@ func TestUserCheckReload(t *testing.T) {
 	must(t, "", "add", "alice", "--data", dir, "--generate")
 	must(t, "", "add", "bob", "--data", dir, "--generate")
 	file := filepath.Join(dir, "users.toml")
-	old, err := account.Load(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	u := inServer(t, dir)
 	if got := must(t, "", "check", "--data", dir); got != file+": ok, accounts: 2\n" {
 		t.Errorf("without a server: %q", got)
 	}
@@ -207,20 +206,32 @@ func TestUserCheckReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer lock.Close()
-	if got := must(t, "", "check", "--data", dir); !strings.Contains(got, "a ferryd runs on "+dir) {
+	if got := must(t, "", "check", "--data", dir); got != file+": ok, accounts: 2\n" {
 		t.Errorf("with a server that cannot be asked: %q", got)
 	}
-	u := &userAdmin{live: live{accounts: func(string) (*account.Set, error) { return old, nil }}}
-	if got, err := userWith(u, "", "check", "--data", dir); err != nil || got != file+": ok, accounts: 2\na reload changes nothing\n" {
+	if got, err := userWith(u, "", "check"); err != nil || got != file+": ok, accounts: 2\na reload changes nothing\n" {
 		t.Errorf("nothing changed: %q, %v", got, err)
 	}
 	must(t, "", "del", "bob", "--data", dir)
 	must(t, "", "add", "carol", "--data", dir, "--keys", publicKey)
 	must(t, "a new pass phrase\n", "mod", "alice", "--data", dir, "--max-file-size", "1GiB", "--locked", "out", "--password-stdin")
 	want := file + ": ok, accounts: 2\nbob: deleted, its sessions end\nalice: another password\nalice: locked: - -> out\nalice: max_file_size: none -> 1GiB\ncarol: added\n"
-	if got, err := userWith(u, "", "check", "--data", dir); err != nil || got != want {
+	if got, err := userWith(u, "", "check"); err != nil || got != want {
 		t.Errorf("got %v\n%swant\n%s", err, got, want)
 	}
+}
+
+// inServer returns `user` as a server carries it out that has just read its accounts.
+func inServer(t *testing.T, dir string) *userAdmin {
+	t.Helper()
+	file := filepath.Join(dir, "users.toml")
+	store, err := account.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	server := session.New(session.Config{Accounts: store, Log: log})
+	return &userAdmin{console: console{data: dir, users: file, inside: &Admin{Data: dir, Users: file, Accounts: store, Server: server, Log: log}}}
 }
 
 func TestUserExplain(t *testing.T) {
@@ -240,7 +251,7 @@ func TestUserExplain(t *testing.T) {
 		"alice has no limit in bytes",
 		"alice may have 2 sessions at the same time",
 		"at /in/box alice may: write; may not: list, read, overwrite, delete (by the rule for /in)",
-		"refused logins and bans are known to the running server only: see its log",
+		"no ferryd is running: refused logins and bans are known to a running one only",
 	} {
 		if !strings.Contains(got, line+"\n") {
 			t.Errorf("%q is not in\n%s", line, got)
@@ -249,8 +260,12 @@ func TestUserExplain(t *testing.T) {
 	if got := must(t, "", "explain", "alice", "/inbox", "--data", dir); !strings.Contains(got, "\nat /inbox alice may: list, read; may not: write, overwrite, delete (by its own rights)\n") {
 		t.Errorf("got\n%s", got)
 	}
-	u := &userAdmin{live: live{notes: func(_, name string) ([]string, error) { return []string{name + " was refused twice"}, nil }}}
-	if got, err := userWith(u, "", "explain", "alice", "--data", dir); err != nil || !strings.HasSuffix(got, "\nalice was refused twice\n") {
+	u := inServer(t, dir)
+	if got, err := userWith(u, "", "explain", "alice"); err != nil || !strings.HasSuffix(got, "\nalice has 0 sessions now\n") {
+		t.Errorf("got %v\n%s", err, got)
+	}
+	must(t, "", "unlock", "alice", "--data", dir)
+	if got, err := userWith(u, "", "explain", "alice"); err != nil || !strings.HasSuffix(got, "\nthis is what the file says; the server has not read it yet\n") {
 		t.Errorf("got %v\n%s", err, got)
 	}
 }

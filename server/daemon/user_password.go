@@ -17,6 +17,7 @@ import (
 
 	"ferry/server/account"
 	"ferry/shared/login"
+	"ferry/shared/wire"
 )
 
 func (u *userAdmin) passwd(c *cobra.Command, args []string) error {
@@ -38,9 +39,9 @@ func (u *userAdmin) passwd(c *cobra.Command, args []string) error {
 	return nil
 }
 
-// printPassword prints a generated password; there is no other.
+// printPassword prints a password that was generated here.
 func (u *userAdmin) printPassword(c *cobra.Command, password string) {
-	if u.generate {
+	if u.generate && password != "" {
 		fmt.Fprintln(c.OutOrStdout(), password)
 	}
 }
@@ -50,6 +51,8 @@ func (u *userAdmin) password(c *cobra.Command, name string) (record, password st
 	switch {
 	case u.stdin && u.generate:
 		return "", "", usage(errors.New("--password-stdin and --generate exclude each other"))
+	case u.inside != nil:
+		return u.madeElsewhere(name)
 	case u.generate:
 		password = rand.Text()
 	case u.stdin:
@@ -69,6 +72,23 @@ func (u *userAdmin) password(c *cobra.Command, name string) (record, password st
 	return r.String(), password, nil
 }
 
+// madeElsewhere returns the record that came with the order, or asks for one: the server never sees a password.
+func (u *userAdmin) madeElsewhere(name string) (record, password string, err error) {
+	if u.order.Record == "" {
+		from := "ask"
+		if u.stdin {
+			from = "stdin"
+		} else if u.generate {
+			from = "generate"
+		}
+		return "", "", &wanted{&wire.PasswordWanted{Name: name, From: from, Memory: u.params.Memory, Time: u.params.Time, Threads: u.params.Threads}}
+	}
+	if _, err := login.ParseRecord(u.order.Record); err != nil {
+		return "", "", usage(err)
+	}
+	return u.order.Record, "", nil
+}
+
 // strong refuses a password that can be guessed.
 func strong(name, password string) error {
 	err := login.CheckStrength(name, password)
@@ -78,8 +98,8 @@ func strong(name, password string) error {
 	return err
 }
 
-// asks reports whether the password will be asked for at the terminal.
-func (u *userAdmin) asks() bool { return !u.stdin && !u.generate }
+// asks reports whether the password will be asked for, here or by a client.
+func (u *userAdmin) asks() bool { return u.inside != nil || !u.stdin && !u.generate }
 
 // firstLine reads a line without its end.
 func firstLine(r io.Reader) (string, error) {

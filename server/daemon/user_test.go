@@ -30,6 +30,9 @@ func userWith(u *userAdmin, stdin string, args ...string) (stdout string, err er
 	return stdout, err
 }
 
+// userCommand is `ferryd user` as it is.
+func userCommand() *cobra.Command { return newUserCommand(&userAdmin{params: login.DefaultParams()}) }
+
 func userRun(c *cobra.Command, stdin string, args ...string) (stdout, stderr string, err error) {
 	root := &cobra.Command{Use: "ferryd", SilenceUsage: true, SilenceErrors: true}
 	root.AddCommand(c)

@@ -111,6 +111,7 @@ type Server struct {
 	id       *daemon.Identity
 	accounts *account.Store
 	config   session.Config
+	admin    *daemon.Admin
 
 	server *session.Server
 	addrs  [3]string // host:port with TLS, host:port without, the socket
@@ -138,6 +139,8 @@ func New(t testing.TB, options ...Option) *Server {
 	}
 	// Names that do not exist look like those that AddUser makes.
 	s.config.Fake.Params = login.Params{Memory: 19 << 10, Time: 2, Threads: 1}
+	s.admin = &daemon.Admin{Data: s.dir, Users: s.Users(), Accounts: s.accounts, Log: s.config.Log, Costs: s.config.Fake.Params}
+	s.config.Admin = s.admin.Run
 	for _, o := range options {
 		o(&s.config)
 	}
@@ -161,6 +164,7 @@ func New(t testing.TB, options ...Option) *Server {
 func (s *Server) start() {
 	s.t.Helper()
 	s.server = session.New(s.config)
+	s.admin.Server = s.server
 	for i, addr := range s.addrs {
 		network := "tcp"
 		if i == 2 {
@@ -178,6 +182,16 @@ func (s *Server) start() {
 			}
 		})
 	}
+	control, err := daemon.ListenControl(s.dir, s.config.Log)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	server := s.server
+	s.done.Go(func() {
+		if err := server.Control(control); err != nil {
+			s.t.Error(err)
+		}
+	})
 }
 
 // Addr returns the address that speaks TLS, as host:port.
@@ -230,8 +244,13 @@ const childMark = "SERVERTEST_FERRYD=1"
 func Child() {
 	name, value, _ := strings.Cut(childMark, "=")
 	if os.Getenv(name) == value {
-		os.Exit(daemon.Run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+		Program()
 	}
+}
+
+// Program is the main function of ferryd.
+func Program() {
+	os.Exit(daemon.Run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // Main is a TestMain that makes Exec and Ferryd work.
