@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) {
 	servertest.Child()
-	testscript.Main(m, map[string]func(){"ferry": main})
+	testscript.Main(m, map[string]func(){"ferry": main, "ferryd": servertest.Program})
 }
 
 const password = "correct horse battery"
@@ -32,7 +32,8 @@ type world struct {
 }
 
 // TestScript runs what a user types: testdata/script/*.txtar. In them ADDR is the server, PROXY the same behind a proxy,
-// FP its fingerprint, HOME_ALICE alice's files on it.
+// FP its fingerprint, DATA its data directory, PLAIN and SOCKET where it listens without TLS, HOME_ALICE alice's
+// files on it.
 func TestScript(t *testing.T) {
 	o := newObjects(t)
 	testscript.Run(t, testscript.Params{
@@ -51,6 +52,7 @@ func TestScript(t *testing.T) {
 			e.Defer(s.Stop)
 			e.Values["world"], e.Values["objects"] = &world{s, p}, o
 			for k, v := range map[string]string{"ADDR": s.Addr(), "PROXY": p.Addr(), "FP": s.Fingerprint(), "HOME_ALICE": s.Home("alice"),
+				"DATA": s.Data(), "PLAIN": s.PlainAddr(), "SOCKET": s.UnixAddr(),
 				"HOME_BOB": s.Home("bob"), "FERRY_PASSWORD": password, "HOME": e.WorkDir, "XDG_STATE_HOME": filepath.Join(e.WorkDir, ".state"), "TERM": "dumb"} {
 				e.Setenv(k, v)
 			}

@@ -76,6 +76,7 @@ type member struct {
 	info   Info
 	trip   time.Duration // shortest time that an answer took; 0: not known
 	signer ssh.Signer    // the key that was accepted
+	ended  *wire.Error   // set once an administrator has ended the session
 }
 
 // ticket is what lets a further connection join a session.
@@ -609,6 +610,9 @@ func (c *Client) use(ctx context.Context) (*conn, error) {
 	if k != nil && k.reason() == nil {
 		return k, nil
 	}
+	if err := c.kicked(k); err != nil {
+		return nil, err
+	}
 	var cause error
 	if k != nil {
 		if cause = k.reason(); errors.Is(cause, context.Canceled) {
@@ -616,6 +620,21 @@ func (c *Client) use(ctx context.Context) (*conn, error) {
 		}
 	}
 	return c.reconnect(ctx, cause)
+}
+
+// kicked returns what the server said when an administrator ended the session, nil if none did. Then nothing is to go on as if
+// nothing had happened, on any connection of the session.
+func (c *Client) kicked(k *conn) error {
+	c.state.Lock()
+	defer c.state.Unlock()
+	var why *wire.Error
+	if k != nil && errors.As(k.reason(), &why) && why.Code == wire.Kicked {
+		c.ended = why
+	}
+	if c.ended != nil {
+		return c.ended
+	}
+	return nil
 }
 
 // once is use without patience: one try at most.
@@ -628,6 +647,9 @@ func (c *Client) once(ctx context.Context) (*conn, error) {
 	}
 	if k != nil && k.reason() == nil {
 		return k, nil
+	}
+	if err := c.kicked(k); err != nil {
+		return nil, err
 	}
 	if err := c.connect(ctx, ""); err != nil {
 		return nil, err

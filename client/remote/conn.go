@@ -301,6 +301,10 @@ func (c *conn) receive() error {
 	if !top.More { // it is no longer among the pending ones, so nobody else would
 		close(k.parts)
 	}
+	if top.Error != nil && top.Error.Code == wire.Kicked {
+		c.end(&lostError{top.Error})
+		return errGoodbye
+	}
 	return err
 }
 

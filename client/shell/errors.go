@@ -93,13 +93,13 @@ func ExitCode(err error) int {
 		return exitNoLink
 	}
 	switch wire.CodeOf(err) {
-	case wire.AuthFailed:
+	case wire.AuthFailed, wire.LoginRequired:
 		return exitLogin
 	case wire.Conflict, wire.Changed, wire.Superseded, wire.Exists, wire.Busy, wire.Uncertain:
 		return exitConflict
 	case wire.Quota, wire.NoSpace:
 		return exitSpace
-	case wire.ShuttingDown:
+	case wire.ShuttingDown, wire.Kicked:
 		return exitNoLink
 	}
 	return exitFailed
@@ -165,6 +165,7 @@ func hintOf(err error) string {
 		wire.Uncertain:  "look whether it was done before you try again",
 		wire.Quota:      "remove something, or ask the administrator for more",
 		wire.NoSpace:    "run the same command again when there is room: what was moved is not moved again",
+		wire.Kicked:     "login NAME begins another one; the same command goes on with what was being moved",
 		wire.Version:    "use a ferry of the same age as the server's",
 	}[wire.CodeOf(err)]
 }
@@ -188,8 +189,10 @@ func (s *Shell) report(cmd string, err error) int {
 			"hint": hintOf(err), "retryable": code == exitNoLink || code == exitStopped, "exit": code}})
 		return code
 	}
-	if cmd != "" {
+	if cmd != "" && !errors.As(err, new(*adminError)) { // that names its verb itself
 		cmd = term.Escape(cmd) + ": "
+	} else {
+		cmd = ""
 	}
 	fmt.Fprintf(s.Err, "%s%s\n", cmd, explain(err))
 	if h := hintOf(err); h != "" {

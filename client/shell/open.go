@@ -99,7 +99,7 @@ func ParseTarget(text string) (Target, error) {
 }
 
 func loginCommand() Command {
-	return Command{Name: "login", Aliases: []string{"user"}, Group: "session", Usage: "login NAME", Short: "log in on the chosen server",
+	return Command{Name: "login", Group: "session", Usage: "login NAME", Short: "log in on the chosen server",
 		Examples: []string{"login alice", "login bob@files.example.org"}, Min: 1, Max: 1, Wire: []string{wire.CmdHello, wire.CmdLogin, wire.CmdProof, wire.CmdKey, wire.CmdAttach}, Run: func(ctx context.Context, s *Shell, c *Call) error {
 			name := c.Args()[0]
 			if strings.ContainsAny(name, "@:/") {

@@ -63,13 +63,13 @@ func (c Command) Options() *pflag.FlagSet {
 
 // table is every command, in the order of help.
 func table() []Command {
-	return []Command{
+	return slices.Concat([]Command{
 		openCommand(), loginCommand(), logoutCommand(), whoamiCommand(), statusCommand(), helpCommand(), historyCommand(), quitCommand(),
 		lsCommand(), cdCommand(), pwdCommand(), mkdirCommand(), rmdirCommand(), rmCommand(), mvCommand(), catCommand(), statCommand(),
 		sumCommand(),
 		putCommand(), getCommand(), syncCommand(), resumeCommand(),
 		lcdCommand(), lpwdCommand(), llsCommand(), shellCommand(),
-	}
+	}, adminCommands())
 }
 
 // find returns the command of a name or alias, upper or lower case.

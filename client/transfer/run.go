@@ -387,7 +387,7 @@ func pipe(ctx context.Context, c *remote.Client, feed func(send func(*remote.Op)
 // stops tells whether an error makes going on with further files pointless.
 func stops(err error) bool {
 	switch wire.CodeOf(err) {
-	case wire.NoSpace, wire.Quota, wire.AuthFailed, wire.LoginRequired, wire.ShuttingDown:
+	case wire.NoSpace, wire.Quota, wire.AuthFailed, wire.LoginRequired, wire.ShuttingDown, wire.Kicked:
 		return true
 	case "":
 	default:

@@ -53,7 +53,7 @@ func (d doing) String() string {
 }
 
 func describeSession(s session.Status) seen {
-	v := seen{ID: s.ID[:8], User: s.User, Addresses: s.Addresses, Since: s.Begun.UTC().Truncate(time.Second), Idle: s.Idle.Round(time.Second).Seconds(),
+	v := seen{ID: s.ID[:8], User: s.User, Addresses: append([]string{}, s.Addresses...), Since: s.Begun.UTC().Truncate(time.Second), Idle: s.Idle.Round(time.Second).Seconds(),
 		Connections: s.Connections, In: s.In, Out: s.Out, Doing: []doing{}, Client: s.Client}
 	for _, d := range s.Doing {
 		v.Doing = append(v.Doing, doing{d.Cmd, d.Path, d.Done, d.Of})
