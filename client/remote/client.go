@@ -98,10 +98,24 @@ type Info struct {
 // ErrAuth means that the server refused the user or the password.
 var ErrAuth = errors.New("login refused: wrong user or password")
 
-// RefusedError means that the user is who he claims to be and is not let in all the same: the account is locked, say.
+// RefusedError means that the user is not let in whether or not he is who he claims to be: the account is locked, say, or there were
+// too many failed logins.
 type RefusedError struct{ Why *wire.Error }
 
 func (e *RefusedError) Error() string { return "login refused: " + e.Why.Message }
+
+// Hint returns what can be done about it, "" if nothing comes to mind.
+func (e *RefusedError) Hint() string {
+	switch after := e.Why.After; {
+	case e.Why.Code == wire.TooMany:
+		return "log out somewhere else, or ask the administrator for more"
+	case after > 120:
+		return fmt.Sprintf("try again in %d min", (after+59)/60)
+	case after > 0:
+		return fmt.Sprintf("try again in %d s", after)
+	}
+	return ""
+}
 
 // Unwrap returns what the server said.
 func (e *RefusedError) Unwrap() error { return e.Why }
@@ -548,7 +562,7 @@ func accept(header []byte, ans wire.Answerer) error {
 		switch top.Error.Code {
 		case wire.AuthFailed:
 			return ErrAuth
-		case wire.Denied:
+		case wire.Denied, wire.TooMany, wire.RateLimited:
 			return &RefusedError{top.Error}
 		}
 		return top.Error
@@ -688,7 +702,12 @@ func (c *Client) reconnect(ctx context.Context, cause error) (*conn, error) {
 			}
 			return nil, err
 		}
-		pause := min(wait/2+rand.N(wait), left)
+		pause := wait/2 + rand.N(wait)
+		var no *wire.Error
+		if errors.As(err, &no) { // to ask sooner would only make it longer
+			pause += time.Duration(no.After) * time.Second
+		}
+		pause = min(pause, left)
 		why := err
 		var u *UnreachableError
 		if errors.As(err, &u) {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
+	"syscall"
 
 	"ferry/client/remote"
 	"ferry/client/term"
@@ -145,6 +147,9 @@ func (s *Shell) Login(ctx context.Context, user string) error {
 type awayError struct{ *remote.UnreachableError }
 
 func (e *awayError) Hint() string {
+	if errors.Is(e.Err, io.EOF) || errors.Is(e.Err, syscall.ECONNRESET) || errors.Is(e.Err, syscall.EPIPE) {
+		return "the server hung up: it may be stopping or full, or keep this address out for a while after failed logins"
+	}
 	return "is ferryd running there? open HOST:PORT chooses another address"
 }
 

@@ -133,7 +133,7 @@ func setAllowFrom(a *Account, v any) error {
 		if !ok {
 			return errors.New("must be a list of strings")
 		}
-		p, err := parsePrefix(s)
+		p, err := ParsePrefix(s)
 		if err != nil {
 			return err
 		}
@@ -142,8 +142,8 @@ func setAllowFrom(a *Account, v any) error {
 	return nil
 }
 
-// parsePrefix reads 192.0.2.0/24, 2001:db8::/32 or a single address.
-func parsePrefix(s string) (netip.Prefix, error) {
+// ParsePrefix reads 192.0.2.0/24, 2001:db8::/32 or a single address.
+func ParsePrefix(s string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(s)
 	if err != nil {
 		addr, aerr := netip.ParseAddr(s)

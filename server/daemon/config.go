@@ -3,13 +3,17 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/BurntSushi/toml"
 	"github.com/spf13/pflag"
+
+	"ferry/server/account"
 )
 
 // settings are the options of `ferryd serve`.
@@ -18,6 +22,7 @@ type settings struct {
 	listen               []string
 	plain, plainInsecure []string
 	addrFile, logFormat  string
+	neverBan             []string
 	keep                 days
 }
 
@@ -35,6 +40,8 @@ func (s *settings) flags() *pflag.FlagSet {
 	f.StringVar(&s.config, "config", "", "configuration `FILE`")
 	f.StringVar(&s.addrFile, "addr-file", "", "write the bound addresses to `FILE`, one a line, once connections are accepted")
 	f.Var(&s.keep, "keep-uploads", "drop unfinished uploads that were not touched for `TIME`")
+	f.StringArrayVar(&s.neverBan, "never-ban", []string{"127.0.0.0/8", "::1"},
+		"never ban `ADDR`, an address or network, for failed logins; may be repeated; none: ban any")
 	f.Var((*format)(&s.logFormat), "log-format", "`text or json`")
 	return f
 }
@@ -145,6 +152,22 @@ func want(repeated bool) string {
 		return "a string or an array of strings"
 	}
 	return "a string"
+}
+
+// spared reads the addresses that are never banned.
+func spared(texts []string) ([]netip.Prefix, error) {
+	if slices.Equal(texts, []string{"none"}) {
+		return nil, nil
+	}
+	var all []netip.Prefix
+	for _, text := range texts {
+		p, err := account.ParsePrefix(text)
+		if err != nil {
+			return nil, usage(fmt.Errorf("never-ban: %w", err))
+		}
+		all = append(all, p)
+	}
+	return all, nil
 }
 
 // days is a duration that may be given in days: "7d", "36h".

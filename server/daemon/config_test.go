@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,6 +45,34 @@ func TestPrecedence(t *testing.T) {
 	})
 	if err == nil || err.Error() != `FERRYD_KEEP_UPLOADS: "never" is not a time such as 7d or 36h` || exitCode(err) != 2 {
 		t.Errorf("a bad variable: %v, exit %d", err, exitCode(err))
+	}
+}
+
+// TestNeverBan: this machine is spared unless something else is said, anywhere, or nobody.
+func TestNeverBan(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "conf")
+	if err := os.WriteFile(file, []byte("data = \"d\"\nnever-ban = []\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--data", "d"}, "[127.0.0.0/8 ::1/128]"},
+		{[]string{"--data", "d", "--never-ban", "192.0.2.7", "--never-ban", "2001:db8::/32"}, "[192.0.2.7/32 2001:db8::/32]"},
+		{[]string{"--data", "d", "--never-ban", "none"}, "[]"},
+		{[]string{"--config", file}, "[]"},
+	} {
+		s := &settings{}
+		f := s.flags()
+		err := f.Parse(tt.args)
+		if err == nil {
+			err = s.load(f, func(string) string { return "" })
+		}
+		never, nerr := spared(s.neverBan)
+		if err != nil || nerr != nil || fmt.Sprint(never) != tt.want {
+			t.Errorf("%q: %v, %v, %v, want %s", tt.args, never, err, nerr, tt.want)
+		}
 	}
 }
 

@@ -60,6 +60,10 @@ func (s *settings) serve(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	never, err := spared(s.neverBan)
+	if err != nil {
+		return err
+	}
 	log := slog.New(slog.NewTextHandler(stderr, nil))
 	if s.logFormat == "json" {
 		log = slog.New(slog.NewJSONHandler(stderr, nil))
@@ -98,7 +102,7 @@ func (s *settings) serve(ctx context.Context, stderr io.Writer) error {
 	admin := &Admin{Data: s.data, Users: s.users, Accounts: accounts, Log: log, Costs: login.DefaultParams()}
 	server := session.New(session.Config{
 		Accounts: accounts, Homes: filepath.Join(s.data, "homes"), TLS: id.TLS, Fake: id.Fake, Log: log, Version: version(),
-		Timing: session.Timing{Keep: time.Duration(s.keep)}, Admin: admin.Run,
+		Timing: session.Timing{Keep: time.Duration(s.keep)}, Never: never, Admin: admin.Run,
 	})
 	admin.Server = server
 	failed := make(chan error, len(listeners)+1)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -90,6 +91,9 @@ type Option func(*session.Config)
 // WithTiming sets the server's patience.
 func WithTiming(t session.Timing) Option { return func(c *session.Config) { c.Timing = t } }
 
+// WithBans lets addresses of this machine be banned, as others are.
+func WithBans() Option { return func(c *session.Config) { c.Never = nil } }
+
 // WithOps replaces the file operations of homes.
 func WithOps(o local.Ops) Option { return func(c *session.Config) { c.Ops = o } }
 
@@ -135,7 +139,7 @@ func New(t testing.TB, options ...Option) *Server {
 	}
 	s.config = session.Config{
 		Accounts: s.accounts, Homes: filepath.Join(s.dir, "homes"), TLS: s.id.TLS, Fake: s.id.Fake,
-		Log: slog.New(slog.NewTextHandler(s.Log, nil)), Version: "test",
+		Log: slog.New(slog.NewTextHandler(s.Log, nil)), Version: "test", Never: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	}
 	// Names that do not exist look like those that AddUser makes.
 	s.config.Fake.Params = login.Params{Memory: 19 << 10, Time: 2, Threads: 1}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"ferry/server/account"
+	"ferry/server/guard"
 	"ferry/server/storage"
 	"ferry/shared/wire"
 )
@@ -26,22 +27,22 @@ func addrOf(nc net.Conn) netip.Addr {
 	return netip.Addr{}
 }
 
-// barred tells why an account that has proved to be it may not come in, nil if it may.
-func (s *Server) barred(a *account.Account, from netip.Addr, byPassword bool) *wire.Error {
-	why := ""
+// barred tells why an account that has proved to be it may not come in; the reason is "" if it may.
+func (s *Server) barred(a *account.Account, from netip.Addr, byPassword bool) (guard.Reason, *wire.Error) {
+	no := func(why guard.Reason, msg string) (guard.Reason, *wire.Error) {
+		return why, &wire.Error{Code: wire.Denied, Message: msg}
+	}
 	switch {
 	case a.Locked != "":
-		why = "the account is locked: " + a.Locked
+		return no(guard.Locked, "the account is locked: "+a.Locked)
 	case a.Expired(s.Now()):
-		why = "the account expired on " + a.Expires
+		return no(guard.Expired, "the account expired on "+a.Expires)
 	case !a.Allowed(from):
-		why = "not from this address"
+		return no(guard.BadAddress, "not from this address")
 	case byPassword && a.MustChange:
-		why = "the password must be changed first: ask the administrator"
-	default:
-		return nil
+		return no(guard.MustChange, "the password must be changed first: ask the administrator")
 	}
-	return &wire.Error{Code: wire.Denied, Message: why}
+	return "", nil
 }
 
 // full tells whether an account has as many sessions as it may, not counting one that asks. Those without a connection do not

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"ferry/server/guard"
 	"ferry/shared/login"
 	"ferry/shared/wire"
 )
@@ -74,13 +75,24 @@ type answer struct {
 // serve lets a peer in and leaves it to a goroutine of its own; s.active counts it until the connection has ended. The
 // handshake makes the stack grow that it runs on, and a session must not keep such a stack for hours.
 func (s *Server) serve(nc net.Conn, encrypted bool) {
+	place, err := s.guard.Enter(addrOf(nc), func() { hangUp(nc) })
+	if err != nil {
+		hangUp(nc)
+		if errors.Is(err, guard.ErrFull) {
+			s.stranger(s.Log, slog.LevelWarn, "connection refused", "peer", nc.RemoteAddr().String(), "reason", err.Error())
+		}
+		s.active.Done()
+		return
+	}
 	ctx, stop := context.WithCancel(s.ctx)
 	c := &conn{srv: s, nc: nc, link: wire.NewLink(nc, s.Timing.Stall, &s.bufs), log: s.Log.With("peer", nc.RemoteAddr().String()),
 		ctx: ctx, stop: stop, begin: time.Now()}
 	s.mu.Lock()
 	s.conns[c] = struct{}{}
 	s.mu.Unlock()
-	if !c.welcome(encrypted) {
+	in := c.welcome(place, encrypted)
+	place.Leave()
+	if !in {
 		c.end()
 		return
 	}
@@ -104,23 +116,23 @@ func (c *conn) end() {
 }
 
 // welcome sees the peer through TLS and the login, and tells whether it is let in.
-func (c *conn) welcome(encrypted bool) bool {
+func (c *conn) welcome(place *guard.Stranger, encrypted bool) bool {
 	s := c.srv
 	if s.closing.Load() {
 		return false
 	}
-	release, ok := s.admit(c.nc)
-	if !ok {
-		s.logRefused(c.log)
+	ctx, stop := context.WithTimeout(c.ctx, s.Timing.Login/2)
+	defer stop()
+	if !place.Wait(ctx) {
+		s.stranger(c.log, slog.LevelWarn, "connection refused", "reason", "others were not logged in in time")
 		return false
 	}
-	defer release()
 	keepAlive(c.nc)
 	stream := net.Conn(c.link)
 	if encrypted {
 		t, err := c.handshake()
 		if err != nil {
-			c.log.Info("connection ended before login", "reason", "TLS handshake failed", "err", err)
+			s.stranger(c.log, slog.LevelInfo, "connection ended before login", "reason", "TLS handshake failed", "err", err)
 			return false
 		}
 		stream = t
@@ -131,7 +143,7 @@ func (c *conn) welcome(encrypted bool) bool {
 		if c.ses != nil { // it was let in and did not hear of it
 			s.leave(c)
 		}
-		c.log.Info("connection ended before login", "reason", err.Error())
+		s.stranger(c.log, slog.LevelInfo, "connection ended before login", "reason", err.Error())
 		return false
 	}
 	c.link.SetLimit(time.Time{})

@@ -5,9 +5,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net/netip"
 	"os"
+	"time"
 
 	"ferry/server/account"
+	"ferry/server/guard"
 	"ferry/shared/login"
 	"ferry/shared/wire"
 )
@@ -18,7 +22,7 @@ var errTries = errors.New("too many failed logins")
 // gate reads and answers one message after the other until a user is logged in. Nothing is queued and no body is taken,
 // so a stranger costs one small buffer and, through the link's limit, at most the login time.
 func (c *conn) gate(encrypted bool) error {
-	g := &gate{conn: c, encrypted: encrypted}
+	g := &gate{conn: c, encrypted: encrypted, from: addrOf(c.nc)}
 	var buf []byte
 	for c.home == nil {
 		header, err := c.wire.ReadHeader(buf[:0], wire.MaxHeaderBeforeLogin)
@@ -51,6 +55,7 @@ func (c *conn) gate(encrypted bool) error {
 // gate is the state of a login.
 type gate struct {
 	*conn
+	from      netip.Addr
 	encrypted bool
 	greeted   bool
 	exchange  *login.Server
@@ -168,20 +173,26 @@ func (g *gate) login(message string) error {
 	first, err := g.exchange.First(message)
 	if err != nil {
 		g.exchange = nil
-		return g.refused("malformed login")
+		return g.refused("", guard.Malformed)
+	}
+	if wait := g.srv.guard.Wait(g.from, g.exchange.User()); wait > 0 {
+		return g.later(g.exchange.User(), wait)
 	}
 	return g.say(&wire.LoginAnswer{Message: first})
 }
 
-// refused counts a failed try. What is said and how the connection goes on is the same whatever the reason.
-func (g *gate) refused(reason string) error {
-	g.tries++
-	user := ""
-	if g.exchange != nil {
-		user = g.exchange.User()
-	}
+// refused counts a failed try of a user. What is said and how the connection goes on is the same whatever the reason.
+func (g *gate) refused(user string, why guard.Reason) error {
 	g.exchange = nil
-	g.log.Warn("login failed", "user", user, "reason", reason, "try", g.tries)
+	g.srv.guard.Refused(g.from, user, why)
+	// The line is documented: filters read it. What the peer chose comes last.
+	g.log.Warn("login failed", "reason", string(why), "user", clipped(user))
+	return g.failed()
+}
+
+// failed ends a try that was answered like any other that failed.
+func (g *gate) failed() error {
+	g.tries++
 	if err := g.no(wire.AuthFailed, "authentication failed"); err != nil {
 		return err
 	}
@@ -191,19 +202,39 @@ func (g *gate) refused(reason string) error {
 	return nil
 }
 
+// later turns away who has to wait before a try to log in as user is looked at.
+func (g *gate) later(user string, wait time.Duration) error {
+	g.srv.guard.Refused(g.from, user, guard.RateLimited)
+	after := int64((wait + time.Second - 1) / time.Second)
+	g.srv.stranger(g.log, slog.LevelWarn, "login refused", "reason", string(guard.RateLimited), "after", after, "user", clipped(user))
+	g.say(&wire.EmptyAnswer{Answer: wire.Answer{Error: &wire.Error{Code: wire.RateLimited, Message: "too many failed logins", After: after}}})
+	return errors.New("login refused: too many failed logins")
+}
+
+// clipped keeps what a stranger sends from making the log long.
+func clipped(user string) string {
+	if len(user) > 64 {
+		return user[:64] + "..."
+	}
+	return user
+}
+
 func (g *gate) proof(message string) error {
 	if g.exchange == nil {
 		return g.no(wire.BadRequest, "proof: send login first")
 	}
+	user := g.exchange.User()
+	if wait := g.srv.guard.Wait(g.from, user); wait > 0 { // others may have failed since login
+		return g.later(user, wait)
+	}
 	final, err := g.exchange.Final(message)
 	if err != nil {
-		return g.refused("wrong user or password")
+		return g.refused(user, guard.WrongPassword)
 	}
-	user := g.exchange.User()
 	g.exchange = nil
 	a, ok := g.srv.Accounts.Current().Lookup(user)
 	if !ok || !a.HasAuth || a.Auth.String() != g.record.String() { // changed while the proof was on its way
-		return g.refused("the account changed during the login")
+		return g.refused(user, guard.Changed)
 	}
 	return g.enter(a, final, nil)
 }
@@ -220,13 +251,16 @@ func (g *gate) byKey(r *wire.KeyRequest) error {
 		return errTries
 	}
 	g.exchange = nil
+	if wait := g.srv.guard.Wait(g.from, r.User); wait > 0 {
+		return g.later(r.User, wait)
+	}
 	key, err := login.VerifyKey(r.Key, r.Signature, r.User, g.conn.key)
 	a, ok := g.srv.Accounts.Current().Lookup(r.User)
 	if err == nil && ok {
 		_, ok = a.PublicKey(key)
 	}
 	if err != nil || !ok {
-		return g.refused("not a key of the account")
+		return g.refused(r.User, guard.WrongKey)
 	}
 	return g.enter(a, "", key)
 }
@@ -234,18 +268,18 @@ func (g *gate) byKey(r *wire.KeyRequest) error {
 // enter lets an account in that has proved to be it, and begins its session. key is the public key that did it, nil for the
 // password.
 func (g *gate) enter(a *account.Account, final string, key []byte) error {
-	if why := g.srv.barred(a, addrOf(g.nc), key == nil); why != nil {
-		return g.turnAway(a, why)
+	g.srv.guard.Admitted(g.from, a.Name)
+	if why, e := g.srv.barred(a, g.from, key == nil); why != "" {
+		return g.turnAway(a, why, e)
 	}
 	home, err := g.srv.openHome(a)
 	if err != nil {
 		g.log.Error("cannot open home", "user", a.Name, "err", err)
-		g.no(wire.Denied, "the home directory is missing or unusable: tell the administrator")
-		return errors.New("home unusable")
+		return g.turnAway(a, guard.NoHome, refusal(wire.Denied, "the home directory is missing or unusable: tell the administrator"))
 	}
 	ses, err := g.srv.begin(g.conn, a, key, home)
 	if err != nil {
-		return g.turnAway(a, err)
+		return g.turnAway(a, guard.TooMany, err)
 	}
 	g.home = home
 	return g.say(&wire.ProofAnswer{Message: final, Session: ses.id, Secret: hex.EncodeToString(ses.secret[:]), Boot: g.srv.boot, User: a.Name,
@@ -253,9 +287,10 @@ func (g *gate) enter(a *account.Account, final string, key []byte) error {
 }
 
 // turnAway tells somebody whose proof was right why the account cannot come in now.
-func (g *gate) turnAway(a *account.Account, why error) error {
-	e := g.errorOf("", why)
-	g.log.Warn("login refused", "user", a.Name, "reason", e.Message)
+func (g *gate) turnAway(a *account.Account, why guard.Reason, no error) error {
+	e := g.errorOf("", no)
+	g.srv.guard.Refused(g.from, a.Name, why)
+	g.log.Warn("login refused", "reason", string(why), "user", a.Name)
 	g.no(e.Code, "%s", e.Message)
 	return errors.New("login refused: " + e.Message)
 }
@@ -279,5 +314,7 @@ func (g *gate) attach(r *wire.AttachRequest) error {
 		return g.no(e.Code, "%s", e.Message)
 	}
 	g.exchange = nil
-	return g.refused("no such session")
+	// Nobody guesses 32 random bytes: mostly the server was started anew meanwhile.
+	g.srv.stranger(g.log, slog.LevelInfo, "attach failed")
+	return g.failed()
 }

@@ -12,13 +12,17 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"ferry/server/account"
+	"ferry/server/guard"
 	"ferry/server/storage"
 	"ferry/server/storage/local"
 	"ferry/shared/login"
@@ -36,6 +40,7 @@ type Config struct {
 	Timing   Timing           // zero fields: the defaults
 	Ops      local.Ops        // file operations of homes; zero: the real ones
 	Now      func() time.Time // tells the day on which accounts expire; nil: time.Now
+	Never    []netip.Prefix   // addresses that are never banned, see guard.New
 	// Admin carries out the order of an administrator. It prints results to output, and what else there is to say to notes,
 	// both in UTF-8; the answer says how it ended. nil: the server takes no orders.
 	Admin func(ctx context.Context, o Order, output, notes io.Writer) *wire.AdminAnswer
@@ -72,14 +77,14 @@ const (
 	maxQueuedBytes     = 2 << 20 // bodies read but not handled, per connection
 	maxAnswerBytes     = 2 << 20 // answers made but not sent, per connection
 	maxTries           = 3       // proofs per connection
-	maxStrangers       = 256     // connections of one address that are not logged in; more wait
-	maxWaiting         = 1024    // connections waiting for that; more are closed
 	maxUploads         = 1000    // unfinished uploads per account
 	maxClient          = 64      // bytes of what a client calls itself
 	writerGone         = time.Minute
 	farewell           = 2 * time.Second // to tell a peer why its session ends
 	acceptBackoffFirst = 5 * time.Millisecond
 	acceptBackoffMost  = time.Second
+	strangerLines      = 10  // a second, in the log, about connections that are not logged in
+	strangerLinesBurst = 200 // so many at once
 )
 
 // Server serves any number of listeners.
@@ -91,18 +96,18 @@ type Server struct {
 	ctx     context.Context
 	stop    context.CancelFunc
 	closing atomic.Bool
-	waiting atomic.Int64
 	active  sync.WaitGroup
+	guard   *guard.Guard
+
+	lines    *rate.Limiter // of what strangers make it log
+	unlogged atomic.Int64  // lines that it held back
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
 	conns     map[*conn]struct{}
-	sessions  map[string]*session      // by id
-	homes     map[string]*home         // by account name
-	left      []*home                  // that were an account's home before it got another one; old sessions may be in them
-	strangers map[string]chan struct{} // slots by address
-	refused   int                      // connections refused since refusedAt was logged
-	refusedAt time.Time
+	sessions  map[string]*session // by id
+	homes     map[string]*home    // by account name
+	left      []*home             // that were an account's home before it got another one; old sessions may be in them
 
 	table map[string]entry
 }
@@ -124,10 +129,13 @@ func New(c Config) *Server {
 	return &Server{
 		table: commands, boot: newID(), quit: make(chan struct{}),
 		Config: c, ctx: ctx, stop: stop, listeners: map[net.Listener]struct{}{}, conns: map[*conn]struct{}{},
-		sessions: map[string]*session{},
-		homes:    map[string]*home{}, strangers: map[string]chan struct{}{},
+		sessions: map[string]*session{}, homes: map[string]*home{},
+		guard: guard.New(c.Never, c.Log), lines: rate.NewLimiter(strangerLines, strangerLinesBurst),
 	}
 }
+
+// Guard returns who decides about failed logins. It forgets everything when the server ends.
+func (s *Server) Guard() *guard.Guard { return s.guard }
 
 // Serve accepts connections from ln until Shutdown or Close, then returns nil. With encrypted false the frames travel
 // without TLS: for unix sockets and for networks the administrator declared private.
@@ -167,6 +175,26 @@ func (s *Server) accept(ln net.Listener, serve func(nc net.Conn)) error {
 		s.active.Add(1)
 		go serve(nc)
 	}
+}
+
+// hangUp ends a connection so that nothing of it is left in the kernel.
+func hangUp(nc net.Conn) {
+	if t, ok := nc.(*net.TCPConn); ok {
+		t.SetLinger(0)
+	}
+	nc.Close()
+}
+
+// stranger logs what somebody caused who is not logged in: only so many lines a second, for he must not be able to fill the log.
+func (s *Server) stranger(log *slog.Logger, level slog.Level, msg string, args ...any) {
+	if !s.lines.Allow() {
+		s.unlogged.Add(1)
+		return
+	}
+	if n := s.unlogged.Swap(0); n > 0 {
+		args = append(args, "unlogged", n)
+	}
+	log.Log(s.ctx, level, msg, args...)
 }
 
 // Shutdown stops accepting, lets requests that were read finish, and closes every connection; unfinished uploads stay
@@ -303,49 +331,6 @@ func (s *Server) expire(h *home) {
 	}()
 }
 
-// admit waits for a place among the strangers of an address; release gives it back.
-func (s *Server) admit(nc net.Conn) (release func(), ok bool) {
-	addr := nc.RemoteAddr().String()
-	if host, _, err := net.SplitHostPort(addr); err == nil {
-		addr = host
-	}
-	s.mu.Lock()
-	slots := s.strangers[addr]
-	if slots == nil {
-		if len(s.strangers) > 4*maxWaiting { // forget addresses with nobody in them
-			for a, c := range s.strangers {
-				if len(c) == 0 {
-					delete(s.strangers, a)
-				}
-			}
-		}
-		slots = make(chan struct{}, maxStrangers)
-		s.strangers[addr] = slots
-	}
-	s.mu.Unlock()
-	var once sync.Once
-	release = func() { once.Do(func() { <-slots }) }
-	select {
-	case slots <- struct{}{}:
-		return release, true
-	default:
-	}
-	if s.waiting.Add(1) > maxWaiting {
-		s.waiting.Add(-1)
-		return nil, false
-	}
-	defer s.waiting.Add(-1)
-	t := time.NewTimer(s.Timing.Login / 2)
-	defer t.Stop()
-	select {
-	case slots <- struct{}{}:
-		return release, true
-	case <-t.C:
-	case <-s.quit:
-	}
-	return nil, false
-}
-
 func newID() string {
 	var b [16]byte
 	rand.Read(b[:])
@@ -357,20 +342,4 @@ var _ storage.Storage = (*local.Home)(nil)
 func (s *Server) lookup(cmd string) (entry, bool) {
 	e, ok := s.table[cmd]
 	return e, ok
-}
-
-// logRefused counts connections that found no place, and logs that not more often than every five seconds: a stranger
-// must not be able to fill the log.
-func (s *Server) logRefused(log *slog.Logger) {
-	s.mu.Lock()
-	s.refused++
-	n := s.refused
-	now := time.Since(s.refusedAt) > 5*time.Second
-	if now {
-		s.refused, s.refusedAt = 0, time.Now()
-	}
-	s.mu.Unlock()
-	if now {
-		log.Warn("connections refused: too many are not logged in", "count", n)
-	}
 }

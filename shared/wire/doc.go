@@ -68,12 +68,12 @@ and MUST go on reading while it sends: a server whose answers are not taken stop
 An answer is one or more messages. All may have
 
 	more    true      optional: another message of this answer follows
-	error   object    optional: {"code": string, "message": string}; always in the last message
+	error   object    optional: {"code": string, "message": string, "after": integer}; always in the last message
 	size    integer   optional: the length of the body
 	again   true      optional: this is the answer to an earlier request with the same id, given once more
 
 An error says that the request was not carried out, and why: code for programs, from the list under "Errors", message
-for people. Other fields are absent or mean nothing then. A part of an answer that came before an error is void. The
+for people, and optionally, with rate_limited, after how many seconds it may work. Other fields are absent or mean nothing then. A part of an answer that came before an error is void. The
 body of a request that fails is still read, so the next message always begins behind it. The connection stays usable.
 
 While an answer takes long the server sends the message {"more":true}, with these 13 bytes as its header and no body,
@@ -95,7 +95,9 @@ server closes
   - when TLS is not up after 10 s, or nobody is logged in after 30 s, counted from accept
   - when a message, or the taking of answers, stops for 60 s. Between messages a client may be silent for as long as it
     likes; TCP keep-alive finds those that are gone
-  - after a hello with another version, after the third failed login, key or attach, and after logout
+  - after a hello with another version, after the third failed login, key or attach, after rate_limited, and after logout
+  - without a word, and before TLS, when the address is banned; likewise before login when there are too many connections
+    that are not logged in, and this one's address has more of them than others
   - when the account is removed, locked, expires, is moved to another home or gets another password, when the password must
     be changed, or when the address is no longer allowed, with denied
   - when an administrator ends the session, with kicked. A client SHOULD NOT log in again by itself then
@@ -253,8 +255,8 @@ they must be and that SHA-256(PROOF xor HMAC(StoredKey, AuthMessage)) is StoredK
 known one up to here. A client that keeps SALT, T, M, P, ClientKey and ServerKey in memory logs in again without the
 password while text 2 names the same SALT and costs.
 
-Errors of login: auth_failed (malformed text, or another channel binding; counts as a failed try), version (no hello
-yet), bad_request.
+Errors of login: auth_failed (malformed text, or another channel binding; counts as a failed try), rate_limited (see proof), version
+(no hello yet), bad_request.
 
 # proof
 
@@ -276,8 +278,13 @@ The client MUST check SIGNATURE before it believes anything of this, and SHOULD 
 
 Errors: auth_failed (unknown name, wrong password, other channel: nothing tells them apart; after the third in a
 connection the server closes it), denied (the proof was right, but the account is locked or expired, not open to this
-address, its password must be changed, or its home is unusable; the server closes), rate_limited and too_many (as many
-sessions as the account may have; later it may work; the server closes), bad_request (no login before).
+address, its password must be changed, or its home is unusable; the server closes), too_many (as many sessions as the
+account may have; later it may work; the server closes), rate_limited (see below; the server closes), bad_request (no login
+before).
+
+Failed logins are counted by address, and by address and name together. After some of them the server answers login, proof
+and key with rate_limited for a while, the longer the more there were, whether the name exists and the proof is right or not. A
+client that goes on meanwhile is banned: for a time, connections from its address are closed unheard.
 
 # key
 

@@ -50,6 +50,7 @@ func Codes() []Code {
 type Error struct {
 	Code    Code   `json:"code"`
 	Message string `json:"message"`
+	After   int64  `json:"after,omitzero"` // with RateLimited: it may work after so many seconds; 0: nobody knows
 }
 
 func (e *Error) Error() string { return e.Message }

@@ -106,7 +106,7 @@ func exchange(t *testing.T) string {
 		{"C", "and without waiting, a question", sample{v: &PathRequest{req(CmdStat), "/missing"}}},
 		{"S", "the disk is slow: a sign of life", sample{v: &EmptyAnswer{Answer{More: true}}}},
 		{"S", "the file is stored", sample{v: &PutAnswer{Entry: &entry}}},
-		{"S", "the question is answered with an error", sample{v: &EmptyAnswer{Answer{Error: &Error{NotFound, "no such file or directory"}}}}},
+		{"S", "the question is answered with an error", sample{v: &EmptyAnswer{Answer{Error: &Error{Code: NotFound, Message: "no such file or directory"}}}}},
 		{"C", "fetches the file, under a key of its own", sample{v: &GetRequest{Request: req(CmdGet), Path: entry.Name, Length: block.Size, Key: key}}},
 		{"S", "its only block", sample{v: &GetAnswer{Entry: &entry, Tag: &tag}, body: text}},
 		{"C", "compares what it has, under the same key", sample{v: &VerifyRequest{req(CmdVerify), entry.Name, entry.Version, 0, key}, body: tag[:]}},

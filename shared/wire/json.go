@@ -44,7 +44,7 @@ func checkSize(n int64) error {
 // DecodeRequest reads a request header that Peek has passed into v, strictly. Its error is a *Error with BadRequest.
 func DecodeRequest(header []byte, v Requester) error {
 	if err := json.Unmarshal(header, v, json.RejectUnknownMembers(true)); err != nil {
-		return &Error{BadRequest, explain(err)}
+		return &Error{Code: BadRequest, Message: explain(err)}
 	}
 	return nil
 }
