@@ -67,7 +67,7 @@ var errSessions = refusal(wire.TooMany, "the account has as many sessions as it 
 func (c *conn) account() (*account.Account, error) {
 	a, ok := c.srv.Accounts.Current().Lookup(c.ses.user)
 	if !ok || a.Locked != "" || a.Expired(c.srv.Now()) {
-		return nil, refusal(wire.Denied, "the account is no longer active")
+		return nil, refusal(wire.LoginRequired, "the account is no longer active")
 	}
 	return a, nil
 }

@@ -38,7 +38,7 @@ func TestBarred(t *testing.T) {
 			j := loggedIn(t, s)
 			waiting := greeted(t, s)
 			s.Set("alice", tt.key, tt.option)
-			if a := j.answer(); a.code() != wire.Denied {
+			if a := j.answer(); a.code() != wire.LoginRequired {
 				t.Errorf("a session hears %v", a.Error)
 			}
 			j.closed()
@@ -87,11 +87,11 @@ func TestExpiry(t *testing.T) {
 		t.Fatalf("the day before: %v", a.Error)
 	}
 	day(31)
-	if a := p.ask(`{"cmd":"stat","path":"/"}`); a.code() != wire.Denied {
+	if a := p.ask(`{"cmd":"stat","path":"/"}`); a.code() != wire.LoginRequired {
 		t.Errorf("a request on the day: %v", a.Error)
 	}
 	s.Session().Enforce()
-	if a := p.answer(); a.code() != wire.Denied || a.Error.Message != "the account expired on 2031-01-31" {
+	if a := p.answer(); a.code() != wire.LoginRequired || a.Error.Message != "the account expired on 2031-01-31" {
 		t.Errorf("on the day: %v", a.Error)
 	}
 	p.closed()

@@ -189,7 +189,7 @@ func TestHomeMoved(t *testing.T) {
 	p.ask(`{"cmd":"mkdir","id":"` + anID + `","path":"/old"}`)
 	s.DelUser("spare")
 	s.Set("alice", "home", "spare")
-	if a := p.answer(); a.code() != wire.Denied {
+	if a := p.answer(); a.code() != wire.LoginRequired {
 		t.Errorf("the old session hears %v", a.Error)
 	}
 	p.closed()

@@ -294,14 +294,11 @@ func (c *conn) abort(why *wire.Error) {
 	time.AfterFunc(farewell, func() { c.nc.Close() })
 }
 
-// ended tells requests under way why their session is over, nil if it is not.
+// ended tells why the session is over, nil if it is not.
 func (c *conn) ended() *wire.Error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.killed == nil || c.killed.Code == wire.Kicked {
-		return c.killed
-	}
-	return &wire.Error{Code: wire.LoginRequired, Message: c.killed.Message}
+	return c.killed
 }
 
 // execute is the consumer of requests.

@@ -258,7 +258,7 @@ func (s *Server) Enforce() {
 		}
 		for c := range ses.conns {
 			if !a.Allowed(addrOf(c.nc)) {
-				c.abort(&wire.Error{Code: wire.Denied, Message: "no longer from this address"})
+				c.abort(&wire.Error{Code: wire.LoginRequired, Message: "no longer from this address"})
 			}
 		}
 	}

@@ -159,20 +159,20 @@ func (s *Server) end(ses *session, why *wire.Error) {
 func (s *Server) revoked(ses *session, a *account.Account) *wire.Error {
 	switch {
 	case a == nil:
-		return &wire.Error{Code: wire.Denied, Message: "the account was removed"}
+		return &wire.Error{Code: wire.LoginRequired, Message: "the account was removed"}
 	case a.Locked != "":
-		return &wire.Error{Code: wire.Denied, Message: "the account was locked: " + a.Locked}
+		return &wire.Error{Code: wire.LoginRequired, Message: "the account was locked: " + a.Locked}
 	case a.Expired(s.Now()):
-		return &wire.Error{Code: wire.Denied, Message: "the account expired on " + a.Expires}
+		return &wire.Error{Code: wire.LoginRequired, Message: "the account expired on " + a.Expires}
 	case a.Home != ses.at:
-		return &wire.Error{Code: wire.Denied, Message: "the account has another home now: log in again"}
+		return &wire.Error{Code: wire.LoginRequired, Message: "the account has another home now: log in again"}
 	case ses.key == nil && a.MustChange:
-		return &wire.Error{Code: wire.Denied, Message: "the password must be changed first: ask the administrator"}
+		return &wire.Error{Code: wire.LoginRequired, Message: "the password must be changed first: ask the administrator"}
 	case ses.key == nil && a.Auth.String() != ses.auth:
-		return &wire.Error{Code: wire.Denied, Message: "the password was changed: log in again"}
+		return &wire.Error{Code: wire.LoginRequired, Message: "the password was changed: log in again"}
 	case ses.key != nil:
 		if _, ok := a.PublicKey(ses.key); !ok {
-			return &wire.Error{Code: wire.Denied, Message: "the key was removed from the account"}
+			return &wire.Error{Code: wire.LoginRequired, Message: "the key was removed from the account"}
 		}
 	}
 	return nil

@@ -134,7 +134,7 @@ func TestSessionEnds(t *testing.T) {
 			p := j.join(t, s)
 			end(s, j)
 			if what != "logout" {
-				if a := p.answer(); a.code() != wire.Denied {
+				if a := p.answer(); a.code() != wire.LoginRequired {
 					t.Errorf("the other connection hears %v", a.Error)
 				}
 			}
@@ -363,7 +363,7 @@ func TestKeyRemoved(t *testing.T) {
 		t.Errorf("after a change of the password: %v", a.Error)
 	}
 	s.Set("alice", "keys", "")
-	if a := p.answer(); a.code() != wire.Denied {
+	if a := p.answer(); a.code() != wire.LoginRequired {
 		t.Errorf("without the key: %v", a.Error)
 	}
 	p.closed()

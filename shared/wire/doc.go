@@ -99,11 +99,11 @@ server closes
   - without a word, and before TLS, when the address is banned; likewise before login when there are too many connections
     that are not logged in, and this one's address has more of them than others
   - when the account is removed, locked, expires, is moved to another home or gets another password, when the password must
-    be changed, or when the address is no longer allowed, with denied
+    be changed, or when the address is no longer allowed, with login_required
   - when an administrator ends the session, with kicked. A client SHOULD NOT log in again by itself then
   - when it is stopped: what was read is carried out and answered first
 
-A request that is under way when its session ends is carried out, or answered with login_required (kicked, if that is why).
+A request that is under way when its session ends is carried out, or answered with the error that ends the session.
 
 # Names
 
@@ -651,7 +651,7 @@ Codes are only ever added. A client treats one that it does not know as internal
 	unsupported       not on this server, storage or kind of connection
 	version           no common version of the protocol, or hello is missing
 	auth_failed       unknown name or wrong proof
-	login_required    the command needs a login
+	login_required    the command needs a login; or the session has ended
 	denied            no right to do that there, not a regular file, or the account may not come in
 	bad_path          see "Names"
 	not_found         no such file, directory or upload
