@@ -99,8 +99,8 @@ type Spec struct {
 	Again     bool // it may have been published before: unless it is the same, or Expect shows that it was not, ErrUncertain
 }
 
-// Storage is one account's tree. All methods are safe for concurrent use. What Mkdir, Remove, Rename, SetMeta and Commit
-// did is durable when they return nil.
+// Storage is one account's tree. All methods are safe for concurrent use. What Mkdir, Remove, RemoveAll, Rename, SetMeta
+// and Commit did is durable when they return nil.
 type Storage interface {
 	// Stat describes a name. Errors: fs.ErrNotExist, ErrBadPath, ErrNotDir.
 	Stat(ctx context.Context, name string) (Entry, error)
@@ -114,12 +114,17 @@ type Storage interface {
 	Mkdir(ctx context.Context, name string, parents bool) error
 	// Remove removes a file, a link or an empty directory. Errors: fs.ErrNotExist, ErrNotEmpty; the top is ErrBadPath.
 	Remove(ctx context.Context, name string) error
+	// RemoveAll removes a directory with everything below it, or what else the name stands for; links are removed, not
+	// followed. may returns why a name must stay, nil if it need not; it and each name that cannot be removed is told to kept,
+	// and stays with the directories above it while the rest goes. It returns how many names were removed. An error is one of
+	// Remove's, that of ctx (part of the tree is gone then), or of a sync.
+	RemoveAll(ctx context.Context, name string, may func(name string) error, kept func(name string, why error)) (removed int64, err error)
 	// Rename moves a file or directory in one step. With replace a file at the target is replaced, without it is
 	// fs.ErrExist; a directory at the target is always fs.ErrExist, a directory into itself ErrBadPath.
 	Rename(ctx context.Context, from, to string, replace bool) error
 	// Moved tells whether e is, perhaps under another name, the file that had this version before Rename.
 	Moved(version string, e Entry) bool
-	// SetMeta changes a file's or directory's mode or time; may be ErrUnsupported. With a zero Meta it only makes sure that
+	// SetMeta changes a file's or directory's mode (& ~umask) or time; may be ErrUnsupported. With a zero Meta it only makes sure that
 	// what the name shows is durable, which is unknown of what was committed without sync, or by a Commit that failed.
 	SetMeta(ctx context.Context, name string, m Meta) error
 	// Usage tells how full the medium is.

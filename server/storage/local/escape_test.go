@@ -211,6 +211,64 @@ func TestLinksInside(t *testing.T) {
 	must(t, h.Commit(bg, true, u)[0].Err)
 }
 
+// A tree is removed without following the links in it, not even when somebody swaps directories and links meanwhile.
+func TestRemoveLinks(t *testing.T) {
+	home, _, describe := world(t)
+	before := describe()
+	h := open(t, home, Options{})
+	must(t, os.MkdirAll(filepath.Join(home, "t", "d", "sub"), 0o755))
+	must(t, os.Mkdir(filepath.Join(home, "other"), 0o755))
+	must(t, os.WriteFile(filepath.Join(home, "other", "f"), nil, 0o644))
+	for name, to := range map[string]string{"t/out": "../../outside", "t/in": "../other", "t/d/file": "../../other/f", "t/d/dangling": "none", "l": "t"} {
+		must(t, os.Symlink(to, filepath.Join(home, name)))
+	}
+	remove := func(name string) int64 {
+		n, err := h.RemoveAll(bg, name, func(string) error { return nil }, func(name string, why error) {
+			if !errors.Is(why, storage.ErrNotDir) && !errors.Is(why, storage.ErrNotEmpty) && !errors.Is(why, fs.ErrPermission) {
+				t.Errorf("%s stays: %v", name, why)
+			}
+		})
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("remove %s: %v", name, err)
+		}
+		return n
+	}
+	if n := remove("/l"); n != 1 {
+		t.Errorf("removed %d names by way of a link", n)
+	}
+	if n := remove("/t"); n != 7 {
+		t.Errorf("removed %d names of 7", n)
+	}
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			dir, link := filepath.Join(home, "t", fmt.Sprint(n%9)), filepath.Join(home, "t", fmt.Sprint("l", n%9))
+			os.MkdirAll(filepath.Join(dir, "sub"), 0o755)
+			os.Symlink([]string{"../../outside", "../other"}[n%2], link)
+			unix.Renameat2(unix.AT_FDCWD, dir, unix.AT_FDCWD, link, unix.RENAME_EXCHANGE)
+		}
+	})
+	removed := int64(0)
+	for end := time.Now().Add(time.Second); time.Now().Before(end); {
+		removed += remove("/t")
+	}
+	close(stop)
+	wg.Wait()
+	if after := describe(); after != before {
+		t.Errorf("outside was\n%s\nand is\n%s", before, after)
+	}
+	if _, err := os.Stat(filepath.Join(home, "other", "f")); err != nil {
+		t.Errorf("another directory lost its file: %v", err)
+	}
+	t.Logf("%d names removed meanwhile", removed)
+}
+
 // Somebody swaps a directory and a link leading out while everything is done to the name.
 func TestFlip(t *testing.T) {
 	home, outside, describe := world(t)

@@ -291,6 +291,16 @@ func scenarios() []scenario {
 		{"rm", old, func(h *Home) error { return h.Remove(bg, "/f") }, text("/f", oldText, nil)},
 		{"rmdir", func(h *Home) error { return h.Mkdir(bg, "/d", false) }, func(h *Home) error { return h.Remove(bg, "/d") }, kinds(
 			map[string]storage.Kind{"/d": storage.Dir}, map[string]storage.Kind{"/d": ""})},
+		{"rm -r", func(h *Home) error {
+			return errors.Join(h.Mkdir(bg, "/d/e", true), put(h, storage.Spec{Path: "/d/f"}, oldText), put(h, storage.Spec{Path: "/d/e/g"}, oldText))
+		}, func(h *Home) error {
+			var stays error
+			_, err := h.RemoveAll(bg, "/d", func(string) error { return nil }, func(_ string, why error) { stays = why })
+			return errors.Join(err, stays)
+		}, func(t *testing.T, h *Home) (bool, bool) {
+			e, err := h.Stat(bg, "/d")
+			return err == nil && e.Kind == storage.Dir, errors.Is(err, fs.ErrNotExist) // part of what is in it may be gone
+		}},
 		{"mkdir", func(*Home) error { return nil }, func(h *Home) error { return h.Mkdir(bg, "/d", false) }, kinds(
 			map[string]storage.Kind{"/d": ""}, map[string]storage.Kind{"/d": storage.Dir})},
 		{"mkdir -p", func(*Home) error { return nil }, func(h *Home) error { return h.Mkdir(bg, "/d/e/g", true) }, func(t *testing.T, h *Home) (bool, bool) {
@@ -304,6 +314,14 @@ func scenarios() []scenario {
 			mode := fs.FileMode(0o600)
 			return h.SetMeta(bg, "/f", storage.Meta{Mode: &mode})
 		}, text("/f", oldText, oldText)},
+		{"touch", old, func(h *Home) error {
+			when := time.Unix(1e9, 0)
+			return h.SetMeta(bg, "/f", storage.Meta{ModTime: &when})
+		}, func(t *testing.T, h *Home) (bool, bool) {
+			e, err := h.Stat(bg, "/f")
+			now := err == nil && e.ModTime.Equal(time.Unix(1e9, 0))
+			return !now && content(t, h, "/f") == string(oldText), now && content(t, h, "/f") == string(oldText)
+		}},
 	}
 }
 

@@ -610,3 +610,34 @@ func TestPowerSetMeta(t *testing.T) {
 		}
 	}
 }
+
+// A tree that was removed stays so after a power cut; what had to stay, and what was there besides, is whole.
+func TestPowerRemoveAll(t *testing.T) {
+	d := powercut.New(t)
+	h := open(t, d.Dir(), Options{})
+	for _, name := range []string{"/gone/a/b/f", "/gone/g", "/part/a/f", "/part/a/keep", "/part/g", "/besides"} {
+		must(t, put(h, storage.Spec{Path: name, Parents: true}, newText))
+	}
+	stays := 0
+	for _, name := range []string{"/gone", "/part"} {
+		_, err := h.RemoveAll(bg, name, func(name string) error {
+			return when(strings.HasSuffix(name, "/keep"), fs.ErrPermission)
+		}, func(string, error) { stays++ })
+		must(t, err)
+	}
+	cut := open(t, d.Cut(), Options{})
+	var left []string
+	for e, err := range cut.List(bg, "/", true) {
+		must(t, err)
+		if e.Name != "/lost+found" { // the file system's own
+			left = append(left, e.Name)
+		}
+	}
+	slices.Sort(left)
+	if want := []string{"/besides", "/part", "/part/a", "/part/a/keep"}; !slices.Equal(left, want) || stays != 1 {
+		t.Errorf("after the cut: %q, want %q; %d names stayed", left, want, stays)
+	}
+	if content(t, cut, "/part/a/keep") != string(newText) || content(t, cut, "/besides") != string(newText) {
+		t.Error("what was to stay is not whole")
+	}
+}

@@ -127,9 +127,7 @@ func (h *Home) walk(ctx context.Context, d *dir, name string, deep bool, yield f
 
 // descend walks the directory base of d.
 func (h *Home) descend(ctx context.Context, d *dir, base, name string, yield func(storage.Entry, error) bool) bool {
-	fd, err := retry(func() (int, error) {
-		return unix.Openat(d.fd, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	})
+	sub, err := d.sub(base)
 	switch err {
 	case nil:
 	case unix.ENOENT, unix.ENOTDIR, unix.ELOOP: // gone or replaced meanwhile
@@ -138,9 +136,17 @@ func (h *Home) descend(ctx context.Context, d *dir, base, name string, yield fun
 		yield(storage.Entry{}, fail("list", err))
 		return false
 	}
-	sub := &dir{File: os.NewFile(uintptr(fd), base), fd: fd}
 	defer sub.Close()
 	return h.walk(ctx, sub, name, true, yield)
+}
+
+// sub opens the directory base of d, which must not be a link. The error is the system's.
+func (d *dir) sub(base string) (*dir, error) {
+	fd, err := openDirAt(d.fd, base)
+	if err != nil {
+		return nil, err
+	}
+	return &dir{File: os.NewFile(uintptr(fd), base), fd: fd}, nil
 }
 
 // Mkdir makes a directory.
@@ -329,7 +335,7 @@ func (h *Home) SetMeta(ctx context.Context, name string, m storage.Meta) error {
 	}
 	fd, err := open(unix.O_RDONLY)
 	if err == unix.EACCES && m.Mode != nil { // the owner's own file, unreadable until now
-		if err := unix.Fchmodat(d.fd, base, uint32(m.Mode.Perm()), unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		if err := unix.Fchmodat(d.fd, base, uint32(m.Mode.Perm())&^h.umask, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 			return fail("chmod", err)
 		}
 		fd, err = open(unix.O_RDONLY)
@@ -342,7 +348,7 @@ func (h *Home) SetMeta(ctx context.Context, name string, m storage.Meta) error {
 	}
 	defer unix.Close(fd)
 	if m.Mode != nil {
-		if err := h.ops.Chmod(fd, uint32(m.Mode.Perm())); err != nil {
+		if err := h.ops.Chmod(fd, uint32(m.Mode.Perm())&^h.umask); err != nil {
 			return fail("chmod", err)
 		}
 	}

@@ -33,7 +33,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Storage, f Features) {
 		name string
 		run  func(*env)
 	}{
-		{"Names", names}, {"BadNames", badNames}, {"Tree", tree}, {"Errors", errorTable}, {"Rename", rename}, {"List", list},
+		{"Names", names}, {"BadNames", badNames}, {"Tree", tree}, {"RemoveAll", removeAll}, {"Errors", errorTable}, {"Rename", rename}, {"List", list},
 		{"Contents", contents}, {"Ephemeral", ephemeral}, {"Reader", reader}, {"Bounds", bounds}, {"Resume", resume},
 		{"Fence", fence}, {"Adopt", adopt}, {"Keep", keep}, {"Expect", expect}, {"Same", same}, {"Group", group}, {"Parents", parents},
 		{"Uploads", uploads}, {"NoSpace", noSpace}, {"Meta", meta}, {"Restart", restart}, {"Closed", closed},
@@ -214,6 +214,8 @@ func badNames(e *env) {
 		e.is(fmt.Sprintf("mkdir %.40q", name), e.s.Mkdir(bg, name, false), storage.ErrBadPath)
 		e.is(fmt.Sprintf("mkdir -p %.40q", name), e.s.Mkdir(bg, name, true), storage.ErrBadPath)
 		e.is(fmt.Sprintf("remove %.40q", name), e.s.Remove(bg, name), storage.ErrBadPath)
+		_, err = e.s.RemoveAll(bg, name, freely, nil)
+		e.is(fmt.Sprintf("remove all %.40q", name), err, storage.ErrBadPath)
 		e.is(fmt.Sprintf("rename from %.40q", name), e.s.Rename(bg, name, "/free", true), storage.ErrBadPath)
 		_, err = e.s.Upload(bg, storage.Spec{Path: name, Length: 1, Parents: true})
 		e.is(fmt.Sprintf("upload %.40q", name), err, storage.ErrBadPath)
@@ -275,6 +277,59 @@ func tree(e *env) {
 	if u, err := e.s.Usage(bg); err != nil || u.Free < -1 || u.Total < -1 {
 		e.Errorf("usage %+v, %v", u, err)
 	}
+}
+
+// freely lets RemoveAll remove everything.
+func freely(string) error { return nil }
+
+func removeAll(e *env) {
+	plant := func() {
+		e.ok(e.s.Mkdir(bg, "/t/a/b", true))
+		e.ok(e.s.Mkdir(bg, "/t/empty", true))
+		for _, name := range []string{"/t/1", "/t/a/2", "/t/a/b/3", "/t/a/b/4", "/tt"} {
+			e.put(name, name)
+		}
+	}
+	kept := map[string]error{}
+	keep := func(name string, why error) { kept[name] = why }
+	plant()
+	if n, err := e.s.RemoveAll(bg, "/t", freely, keep); n != 8 || err != nil || len(kept) > 0 {
+		e.Errorf("removed %d of 8 names: %v, kept %v", n, err, kept)
+	}
+	if got := e.list("/", true); !slices.Equal(got, []string{"/tt"}) {
+		e.Errorf("left %q", got)
+	}
+	if n, err := e.s.RemoveAll(bg, "/tt", freely, keep); n != 1 || err != nil || len(kept) > 0 {
+		e.Errorf("removed %d files: %v, kept %v", n, err, kept)
+	}
+
+	plant()
+	no := errors.New("no")
+	n, err := e.s.RemoveAll(bg, "/t", func(name string) error {
+		if name == "/t/a/b/3" {
+			return no
+		}
+		return nil
+	}, keep)
+	if n != 4 || err != nil || len(kept) != 1 || kept["/t/a/b/3"] != no {
+		e.Errorf("removed %d of 4 names: %v, kept %v", n, err, kept)
+	}
+	if got := e.list("/", true); !slices.Equal(got, []string{"/t", "/t/a", "/t/a/b", "/t/a/b/3", "/tt"}) {
+		e.Errorf("left %q", got)
+	}
+	e.holds("/t/a/b/3", "/t/a/b/3")
+
+	for i := range 1100 { // more than one listing tells at a time
+		e.ok(e.s.Mkdir(bg, fmt.Sprintf("/t/many/%d", i), true))
+	}
+	if n, err := e.s.RemoveAll(bg, "/t", freely, keep); n != 1105 || err != nil {
+		e.Errorf("removed %d of 1105 names: %v", n, err)
+	}
+	_, err = e.s.RemoveAll(bg, "/t", freely, keep)
+	e.is("nothing there", err, fs.ErrNotExist)
+	_, err = e.s.RemoveAll(bg, "/", freely, keep)
+	e.is("the top", err, storage.ErrBadPath)
+	e.holds("/tt", "/tt")
 }
 
 func errorTable(e *env) {
@@ -1126,8 +1181,11 @@ func cancelled(e *env) {
 		got = err
 	}
 	e.is("list", got, context.Canceled)
+	_, err := e.s.RemoveAll(ctx, "/g", freely, func(name string, why error) { e.Errorf("%s is kept: %v", name, why) })
+	e.is("remove all", err, context.Canceled)
+	e.holds("/g", "g")
 	e.missing("/f")
-	_, err := e.commit(u)
+	_, err = e.commit(u)
 	e.ok(err)
 	e.holds("/f", "x")
 }
