@@ -76,6 +76,27 @@ func changes(t *testing.T) []change {
 			prepare: prepare(write("f", small)), spoil: write("f", other), check: gone("f"), spoiled: wire.Uncertain},
 		{name: "rmdir", do: func(ctx context.Context, c *remote.Client) error { return c.Rmdir(ctx, "/d") },
 			prepare: prepare(mkdir("d")), spoil: mkdir("d"), check: gone("d"), spoiled: wire.Uncertain},
+		{name: "rmtree", do: func(ctx context.Context, c *remote.Client) error {
+			_, err := c.RemoveAll(ctx, "/d")
+			return err
+		}, prepare: prepare(func(r *rig) { mkdir("d")(r); mkdir("d/e")(r); write("d/e/f", small)(r) }), spoil: mkdir("d"), check: gone("d"), spoiled: wire.Uncertain},
+		{name: "cp", do: func(ctx context.Context, c *remote.Client) (got error) {
+			ops := make(chan *remote.Op, 1)
+			ops <- remote.CopyOp("/f", "/g", false, func(err error) { got = err })
+			close(ops)
+			if err := c.Pipeline(ctx, ops); err != nil {
+				return err
+			}
+			return got
+		}, prepare: prepare(write("f", small)), spoil: remove("g"), check: is("g", small), spoiled: wire.Uncertain},
+		{name: "set", do: func(ctx context.Context, c *remote.Client) error {
+			mtime, mode := int64(1e18), uint32(0o600)
+			return c.Set(ctx, "/f", &mtime, &mode)
+		}, prepare: prepare(write("f", small)), spoil: write("f", other), check: func(r *rig) {
+			if info, err := os.Stat(r.home("f")); err != nil || info.ModTime().UnixNano() != 1e18 || info.Mode() != 0o600 {
+				t.Errorf("%+v, %v", info, err)
+			}
+		}, spoiled: wire.Uncertain},
 		{name: "mv", do: func(ctx context.Context, c *remote.Client) error { return c.Rename(ctx, "/f", "/g", version, true) },
 			prepare: func(r *rig, c *remote.Client) {
 				write("f", small)(r)

@@ -113,6 +113,20 @@ func (c *Client) change(ctx context.Context, cmd, path string) error {
 	return c.ask(ctx, r, &r.Ident, &wire.EmptyAnswer{})
 }
 
+// RemoveAll removes a directory with everything below it, or whatever else the name stands for. It stops when ctx does.
+func (c *Client) RemoveAll(ctx context.Context, path string) (wire.RmtreeAnswer, error) {
+	var a wire.RmtreeAnswer
+	r := &wire.ChangeRequest{Request: wire.Request{Cmd: wire.CmdRmtree}, Path: wire.Name(path)}
+	err := c.ask(ctx, r, &r.Ident, &a)
+	return a, err
+}
+
+// Set changes the time of a file or directory, in nanoseconds since 1970 UTC, and its permission bits; nil leaves them.
+func (c *Client) Set(ctx context.Context, path string, mtime *int64, mode *uint32) error {
+	r := &wire.SetRequest{Request: wire.Request{Cmd: wire.CmdSet}, Path: wire.Name(path), Mtime: mtime, Mode: mode}
+	return c.ask(ctx, r, &r.Ident, &wire.EmptyAnswer{})
+}
+
 // Rename moves a file or directory; with replace a file at the target gives way. version is that of the file, if known.
 func (c *Client) Rename(ctx context.Context, from, to, version string, replace bool) error {
 	r := &wire.MvRequest{Request: wire.Request{Cmd: wire.CmdMv}, Path: wire.Name(from), To: wire.Name(to), Version: version, Replace: replace}

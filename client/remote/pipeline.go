@@ -106,6 +106,12 @@ func MkdirOp(path string, parents bool, done func(error)) *Op {
 	return changeOp(r, &r.Ident, done)
 }
 
+// CopyOp copies a file on the server; with replace a file at the target gives way.
+func CopyOp(from, to string, replace bool, done func(error)) *Op {
+	r := &wire.CpRequest{Request: wire.Request{Cmd: wire.CmdCp}, Ident: wire.Ident{ID: NewID()}, Path: wire.Name(from), To: wire.Name(to), Replace: replace}
+	return changeOp(r, &r.Ident, done)
+}
+
 // RemoveOp removes a file.
 func RemoveOp(path string, done func(error)) *Op { return removeOp(wire.CmdRm, path, done) }
 

@@ -266,6 +266,11 @@ func TestRules(t *testing.T) {
 		"mkdir -p":  {"write", plain(`mkdir ID,"path":"PATH/a/b","parents":true`)},
 		"rm":        {"delete", plain(`rm ID,"path":"PATH/f"`)},
 		"rmdir":     {"delete", plain(`rmdir ID,"path":"PATH/d"`)},
+		"rmtree":    {"delete", plain(`rmtree ID,"path":"PATH/d"`)},
+		"cp from":   {"read", plain(`cp ID,"path":"PATH/f","to":"/free/f","replace":true`)},
+		"cp to":     {"write", plain(`cp ID,"path":"/free/g","to":"PATH/g"`)},
+		"cp over":   {"write,overwrite", plain(`cp ID,"path":"/free/g","to":"PATH/f","replace":true`)},
+		"set":       {"overwrite", plain(`set ID,"path":"PATH/f","mtime":1,"mode":384`)},
 		"mv from":   {"delete,read", plain(`mv ID,"path":"PATH/f","to":"/free/f","replace":true`)},
 		"mv to":     {"write", plain(`mv ID,"path":"/free/g","to":"PATH/g"`)},
 		"mv over":   {"write,overwrite", plain(`mv ID,"path":"/free/g","to":"PATH/f","replace":true`)},
@@ -429,6 +434,38 @@ func TestRulesOfMove(t *testing.T) {
 		if a.code() != tt.code {
 			t.Errorf("mv %s %s: %v", tt.from, tt.to, a.Error)
 		}
+	}
+}
+
+// TestRulesOfRmtree: where the account may not delete, names stay and are told of, unless it may not list them either; the rest
+// goes.
+func TestRulesOfRmtree(t *testing.T) {
+	s := servertest.New(t)
+	s.AddUser("alice", "correct horse")
+	home := s.Home("alice")
+	for _, name := range []string{"t/a/f", "t/keep/f", "t/keep/deep/f", "t/hidden/f", "t/g"} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(home, name)), 0o700), os.WriteFile(filepath.Join(home, name), nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Set("alice", "rules", "/t/keep=list,read;/t/hidden=none")
+	n := 0
+	p := &sender{in(t, s), &n}
+	p.raw(frame(request("rmtree", p.id()+`,"path":"/t"`)))
+	var a wire.RmtreeAnswer
+	if err := wire.DecodeAnswer(p.hear(), &a); err != nil || a.Error != nil {
+		t.Fatal(err, a.Error)
+	}
+	var told []string
+	for _, k := range a.Why {
+		told = append(told, string(k.Path)+" "+string(k.Error.Code))
+	}
+	slices.Sort(told)
+	if want := []string{"/t not_empty", "/t/keep/deep/f denied", "/t/keep/f denied"}; !slices.Equal(told, want) || a.Kept != 3 || a.Removed != 3 {
+		t.Errorf("removed %d, kept %d: %q, want %q", a.Removed, a.Kept, told, want)
+	}
+	if names := namesIn(t, filepath.Join(home, "t")); !slices.Equal(names, []string{"hidden", "keep"}) {
+		t.Errorf("left %q", names)
 	}
 }
 

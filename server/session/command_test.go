@@ -39,6 +39,7 @@ func samples() map[string]string {
 		"logout": ``, "ping": ``, "resume": ``,
 		"stat": path, "sum": path, "ls": path + `,"deep":true`,
 		"mkdir": id + `,` + path + `,"parents":true`, "rm": id + `,` + path, "rmdir": id + `,` + path,
+		"rmtree": id + `,` + path, "cp": id + `,` + path + `,"to":"/g","replace":true`, "set": id + `,` + path + `,"mtime":1,"mode":1`,
 		"mv":   id + `,` + path + `,"to":"/g","replace":true,"version":"v"`,
 		"put":  id + `,` + path + `,"length":1,"mtime":1,"mode":1,"job":"` + anID + `","expect":"v","force":true,"parents":true,"writer":"` + anID + `","reopen":true,"nosync":true`,
 		"data": up + `,"offset":0,"tag":"` + anID + `","size":0`, "check": up + `,"first":0,"size":0`,

@@ -1,6 +1,9 @@
 package session
 
 import (
+	"context"
+	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,7 +28,7 @@ type outcome struct {
 	id    string
 	since time.Time
 	done  chan struct{} // closed when answer is set
-	ans   wire.Answerer
+	ans   wire.Answerer // nil: it was broken off, and forgotten
 }
 
 // begin returns the outcome of id. When fresh, the caller carries the request out and must call end.
@@ -60,6 +63,32 @@ func (out *outcome) end(ans wire.Answerer) {
 	close(out.done)
 }
 
+// forget drops the outcome of a request that was broken off: whoever repeats it wants it carried out.
+func (o *outcomes) forget(out *outcome) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.byID, out.id)
+	o.order = slices.DeleteFunc(o.order, func(other *outcome) bool { return other == out })
+	close(out.done)
+}
+
+// first returns the outcome of a request that has not been seen, which the caller carries out. One that has is answered as it
+// was then, and nil returned.
+func (c *conn) first(id string) *outcome {
+	for {
+		out, fresh := c.home.outcomes.begin(id)
+		if fresh {
+			return out
+		}
+		c.batch.wait() // it may be in there
+		<-out.done
+		if out.ans != nil {
+			c.respond(out.ans, nil, nil)
+			return nil
+		}
+	}
+}
+
 // reliable tells whether an id that is not remembered was never seen in the last minutes.
 func (o *outcomes) reliable() bool {
 	o.mu.Lock()
@@ -74,15 +103,17 @@ func (c *conn) once(id wire.Ident, done func() bool, do func() (wire.Answerer, e
 	if !validID(id.ID) || id.Boot != "" && !validID(id.Boot) {
 		return refusal(wire.BadRequest, "fields id and boot must be 32 hexadecimal digits")
 	}
-	out, fresh := c.home.outcomes.begin(id.ID)
-	if !fresh {
-		<-out.done
-		c.respond(out.ans, nil, nil)
+	out := c.first(id.ID)
+	if out == nil {
 		return nil
 	}
 	ans := wire.Answerer(&wire.EmptyAnswer{Answer: wire.Answer{Error: &wire.Error{Code: wire.Internal, Message: "the request did not finish"}}})
-	defer func() { out.end(ans) }() // also when do panics
+	end := func() { out.end(ans) }
+	defer func() { end() }() // also when do panics
 	a, err := c.judge(id, done, do)
+	if errors.Is(err, context.Canceled) {
+		end = func() { c.home.outcomes.forget(out) }
+	}
 	if err != nil {
 		a = &wire.EmptyAnswer{Answer: wire.Answer{Error: c.errorOf("", err)}}
 	}

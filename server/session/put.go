@@ -82,11 +82,8 @@ func (c *conn) putSmall(q *wire.PutRequest, body []byte) error {
 		c.batch.wait()
 		return refusal(wire.BadRequest, "put: field boot must be 32 hexadecimal digits")
 	}
-	out, fresh := c.home.outcomes.begin(q.ID)
-	if !fresh {
-		c.batch.wait() // it may be in there
-		<-out.done
-		c.respond(out.ans, nil, nil)
+	out := c.first(q.ID)
+	if out == nil {
 		return nil
 	}
 	s := small{out: out, path: string(q.Path), nosync: q.NoSync, denied: c.allowAt(account.Overwrite, string(q.Path))}

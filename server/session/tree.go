@@ -94,10 +94,7 @@ func serveLs(c *conn, r *request) error {
 		}
 		w := entryOf(e)
 		w.Name = wire.Name(strings.TrimPrefix(e.Name, prefix))
-		cost := 160 + 3*len(w.Name) // a byte of a name takes up to six on the wire, but rarely more than one
-		if strings.ContainsFunc(string(w.Name), func(r rune) bool { return r < ' ' || r == '\uFFFD' }) {
-			cost += 4 * len(w.Name)
-		}
+		cost := nameCost(w.Name)
 		if size += cost; size > listPart && len(part) > 0 {
 			c.respond(&wire.LsAnswer{Answer: wire.Answer{More: true}, Entries: part}, nil, nil)
 			part, size = []wire.Entry{}, cost
@@ -106,6 +103,15 @@ func serveLs(c *conn, r *request) error {
 	}
 	c.respond(&wire.LsAnswer{Entries: part}, nil, nil)
 	return nil
+}
+
+// nameCost is about how many bytes an object with a name takes on the wire: a byte of it up to six, but rarely more than one.
+func nameCost(name wire.Name) int {
+	cost := 160 + 3*len(name)
+	if strings.ContainsFunc(string(name), func(r rune) bool { return r < ' ' || r == '\uFFFD' }) {
+		cost += 4 * len(name)
+	}
+	return cost
 }
 
 func serveMkdir(c *conn, r *request) error {
@@ -185,9 +191,19 @@ func serveSum(c *conn, r *request) error {
 	if err := c.allowAt(account.Read, string(q.Path)); err != nil {
 		return err
 	}
-	f, err := c.home.store.Open(c.ctx, string(q.Path), "")
+	sum, e, err := c.digest(string(q.Path))
 	if err != nil {
 		return err
+	}
+	c.respond(&wire.SumAnswer{SHA256: sum, Entry: entryOf(e)}, nil, nil)
+	return nil
+}
+
+// digest returns the SHA-256 of a file in hexadecimal, and the version that it is of.
+func (c *conn) digest(name string) (string, storage.Entry, error) {
+	f, err := c.home.store.Open(c.ctx, name, "")
+	if err != nil {
+		return "", storage.Entry{}, err
 	}
 	defer f.Close()
 	lent := c.srv.bufs.Body()
@@ -200,18 +216,14 @@ func serveSum(c *conn, r *request) error {
 		if errors.Is(err, io.EOF) {
 			break
 		}
+		if err == nil {
+			err = c.ctx.Err()
+		}
 		if err != nil {
-			return err
-		}
-		if c.ctx.Err() != nil {
-			return c.ctx.Err()
+			return "", storage.Entry{}, err
 		}
 	}
-	if err := f.Check(); err != nil {
-		return err
-	}
-	c.respond(&wire.SumAnswer{SHA256: hex.EncodeToString(h.Sum(nil)), Entry: entryOf(f.Entry())}, nil, nil)
-	return nil
+	return hex.EncodeToString(h.Sum(nil)), f.Entry(), f.Check()
 }
 
 // isMissing tells whether a name, or a directory on the way to it, is not there.

@@ -152,7 +152,7 @@ blocks has (n+7)/8 bytes, the rest of the last is zero.
 
 # Doing things once
 
-Requests that change something (mkdir, rmdir, rm, mv, put, commit, drop, admin) have
+Requests that change something (mkdir, rmdir, rm, rmtree, mv, cp, set, put, commit, drop, admin) have
 
 	id     id        random, new for every request
 	boot   string    optional: only when the request is repeated
@@ -171,7 +171,10 @@ Then the answer is success without doing anything, or what stands here:
 
 	mkdir       a directory of that name is there
 	rm, rmdir   the name is gone
+	rmtree      the name is gone; the answer is without the counts
 	mv          the source is gone and the file of that version is at the target
+	cp          a file of the same content is at the target
+	set         time and mode are those asked for
 	put         with a body: the same content is there, and "same" is true. If expect names a version and that one is there, the
 	            put was never carried out, and is now
 	commit      not_found, as for any upload that is not open: opened again with put, it shows what is there
@@ -179,7 +182,8 @@ Then the answer is success without doing anything, or what stands here:
 
 In all other cases nothing is done and the answer is uncertain.
 
-Opening an upload (put without a body) is not remembered: it is harmless to do it again. The client repeats requests
+A cp or rmtree that ends early because its connection did is not remembered either: repeated, it is carried out, or goes
+on. Opening an upload (put without a body) is not remembered: it is harmless to do it again. The client repeats requests
 without id as it likes.
 
 # hello
@@ -393,6 +397,23 @@ Removes a file, a symbolic link or whatever else is not a directory. Needs delet
 
 The answer has no fields; it comes when that is durable. Errors: is_dir, uncertain.
 
+# rmtree
+
+Removes a directory with everything below it, or whatever else the name stands for. Symbolic links are removed, never
+followed. Needs delete, for each name at its place: what may not or cannot be removed stays, with the directories above it,
+and the rest goes.
+
+	id, boot
+	path   name
+
+The answer comes when what is gone is durably gone:
+
+	removed   integer           how many names were removed
+	kept      integer           optional: how many could not be, the directories above them not counted
+	why       list of objects   optional: the first of those, each {"path": name, "error": error}
+
+It ends early when its connection does: then part of the tree is gone. Errors: uncertain, bad_path (the home itself).
+
 # mv
 
 Moves a file or directory in one step. Needs delete and write, and overwrite when something is replaced.
@@ -405,6 +426,32 @@ Moves a file or directory in one step. Needs delete and write, and overwrite whe
 
 The answer has no fields; it comes when that is durable. Errors: exists (without replace; or a directory is at the
 target, which is never replaced), bad_path (a directory into itself), uncertain, unsupported.
+
+# cp
+
+Copies a file, with its time and mode, on the server's disk. Needs read, write at the target, and overwrite when something
+is replaced.
+
+	id, boot
+	path      name
+	to        name      the new path, not the directory to copy into
+	replace   boolean   optional: a file at the target may be replaced
+
+The copy appears in one step. The answer has no fields; it comes when that is durable. It ends early, leaving nothing, when
+its connection does. Errors: exists (without replace), is_dir, bad_path (onto itself), changed (while it was copied), uncertain,
+no_space, quota.
+
+# set
+
+Sets the time or the mode of a file or directory, one of them at least. Needs overwrite.
+
+	id, boot
+	path    name
+	mtime   integer   optional: the new time of the last change
+	mode    integer   optional: the new permission bits; the server may leave some of them out, as it does with put
+
+The answer has no fields; it comes when that is durable. A version changes with it. Errors: uncertain, unsupported, bad_path
+(the mode of the home itself).
 
 # sum
 

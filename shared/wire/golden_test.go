@@ -40,6 +40,7 @@ func samples() []sample {
 	file := Entry{Name: "/a/\xe9 \u00e9.txt", Kind: "file", Length: 1 << 40, Mtime: -1, Mode: 0o644, Version: "5f0c"}
 	dir := Entry{Name: "a", Kind: "dir", Mtime: 1700000000123456789, Mode: 0o755}
 	version, nothing := "5f0c", ""
+	zero, mode := int64(0), uint32(0)
 	req := func(cmd string) Request { return Request{Cmd: cmd} }
 	return []sample{
 		{"hello request", &HelloRequest{req(CmdHello), 1, "ferry 1.0", strings.Repeat("0f", 32)}, nil},
@@ -69,6 +70,12 @@ func samples() []sample {
 		{"rmdir request", &ChangeRequest{req(CmdRmdir), id, "/a"}, nil},
 		{"rm request", &ChangeRequest{req(CmdRm), again, "/a"}, nil},
 		{"mv request", &MvRequest{req(CmdMv), again, "/a", "/b", true, version}, nil},
+		{"rmtree request", &ChangeRequest{req(CmdRmtree), again, "/a"}, nil},
+		{"rmtree answer", &RmtreeAnswer{Answer{}, 1 << 40, 2, []Kept{{"/a/\xe9", Error{Code: Denied, Message: "permission denied"}}}}, nil},
+		{"rmtree answer, all gone", &RmtreeAnswer{Removed: 3}, nil},
+		{"cp request", &CpRequest{req(CmdCp), again, "/a", "/b", true}, nil},
+		{"set request", &SetRequest{req(CmdSet), again, "/a", &zero, &mode}, nil},
+		{"set request of the mode alone", &SetRequest{Request: req(CmdSet), Ident: id, Path: "/a", Mode: &mode}, nil},
 		{"sum request", &PathRequest{req(CmdSum), "/a"}, nil},
 		{"sum answer", &SumAnswer{Answer{}, strings.Repeat("ab", 32), file}, nil},
 		{"put request", &PutRequest{req(CmdPut), again, "/a", 1 << 40, 1700000000123456789, 0o640, upload, &version, true, true, upload, true, true}, nil},

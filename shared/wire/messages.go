@@ -24,7 +24,10 @@ const (
 	CmdMkdir  = "mkdir"
 	CmdRmdir  = "rmdir"
 	CmdRm     = "rm"
+	CmdRmtree = "rmtree"
 	CmdMv     = "mv"
+	CmdCp     = "cp"
+	CmdSet    = "set"
 	CmdSum    = "sum"
 	CmdPut    = "put"
 	CmdData   = "data"
@@ -166,7 +169,7 @@ type LsAnswer struct {
 	Entries []Entry `json:"entries"`
 }
 
-// ChangeRequest is rm and rmdir.
+// ChangeRequest is rm, rmdir and rmtree.
 type ChangeRequest struct {
 	Request
 	Ident
@@ -189,6 +192,38 @@ type MvRequest struct {
 	To      Name   `json:"to"`
 	Replace bool   `json:"replace,omitzero"` // a file at the target may be replaced
 	Version string `json:"version,omitzero"` // of the file that is to move, if known: tells a repeated request from a new one
+}
+
+// RmtreeAnswer tells what became of a tree.
+type RmtreeAnswer struct {
+	Answer
+	Removed int64  `json:"removed"`       // names
+	Kept    int64  `json:"kept,omitzero"` // names that could not be removed, not counting the directories above them
+	Why     []Kept `json:"why,omitzero"`  // some of those
+}
+
+// Kept is a name that could not be removed.
+type Kept struct {
+	Path  Name  `json:"path"`
+	Error Error `json:"error"`
+}
+
+// CpRequest copies a file.
+type CpRequest struct {
+	Request
+	Ident
+	Path    Name `json:"path"`
+	To      Name `json:"to"`
+	Replace bool `json:"replace,omitzero"` // a file at the target may be replaced
+}
+
+// SetRequest changes what is known of a file or directory besides its content. What is nil stays.
+type SetRequest struct {
+	Request
+	Ident
+	Path  Name    `json:"path"`
+	Mtime *int64  `json:"mtime,omitzero"` // nanoseconds since 1970 UTC
+	Mode  *uint32 `json:"mode,omitzero"`  // permission bits
 }
 
 // SumAnswer carries a file's digest.
