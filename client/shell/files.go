@@ -5,8 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path"
-	"strings"
+	"maps"
 
 	"github.com/spf13/pflag"
 
@@ -58,67 +57,59 @@ func perName(cmd Command, f func(ctx context.Context, s *Shell, c *Call, name st
 	return cmd
 }
 
+// did is the result of a command that says nothing when all is well: with JSON an object, and err as it was.
+func (s *Shell) did(err error, event, path string, more map[string]any) error {
+	if err != nil || !s.JSON {
+		return err
+	}
+	object := map[string]any{"event": event, "path": path}
+	maps.Copy(object, more)
+	return s.emit(object, "")
+}
+
+// didFields are those of did.
+func didFields(event string, more ...Field) []Field {
+	return append([]Field{{"event", "string", event}, {"path", "string", "absolute"}}, more...)
+}
+
 func mkdirCommand() Command {
 	return perName(Command{Name: "mkdir", Aliases: []string{"md"}, Group: "files", Usage: "mkdir [-p] DIR...", Short: "make directories",
-		Examples: []string{"mkdir photos", "mkdir -p photos/2026"}, Wire: []string{wire.CmdMkdir}, Flags: func(f *pflag.FlagSet) {
+		Examples: []string{"mkdir photos", "mkdir -p photos/2026"}, Fields: didFields("made"), Wire: []string{wire.CmdMkdir}, Flags: func(f *pflag.FlagSet) {
 			f.BoolP("parents", "p", false, "also those above, and no complaint if it is there")
 		}}, func(ctx context.Context, s *Shell, c *Call, name string) error {
-		return s.client.Mkdir(ctx, s.abs(name), c.on("parents"))
+		return s.did(s.client.Mkdir(ctx, s.abs(name), c.on("parents")), "made", s.abs(name), nil)
 	})
 }
 
 func rmdirCommand() Command {
 	return perName(Command{Name: "rmdir", Aliases: []string{"rd"}, Group: "files", Usage: "rmdir DIR...", Short: "remove empty directories",
-		Examples: []string{"rmdir old", "rmdir photos/2025 photos/2024"},
-		Wire:     []string{wire.CmdRmdir}}, func(ctx context.Context, s *Shell, c *Call, name string) error {
-		return s.client.Rmdir(ctx, s.abs(name))
-	})
-}
-
-func rmCommand() Command {
-	return perName(Command{Name: "rm", Aliases: []string{"del", "delete", "mdelete", "mrm"}, Group: "files", Usage: "rm [-f] FILE...", Short: "remove files",
-		Examples: []string{"rm old.pdf", "rm *.tmp"}, Wire: []string{wire.CmdRm}, Flags: func(f *pflag.FlagSet) {
-			f.BoolP("force", "f", false, "no complaint about files that are not there")
-		}}, func(ctx context.Context, s *Shell, c *Call, name string) error {
-		err := s.client.Remove(ctx, s.abs(name))
-		if c.on("force") && wire.CodeOf(err) == wire.NotFound {
-			return nil
-		}
-		return err
+		Examples: []string{"rmdir old", "rmdir photos/2025 photos/2024"}, Fields: didFields("removed"),
+		Wire: []string{wire.CmdRmdir}}, func(ctx context.Context, s *Shell, c *Call, name string) error {
+		return s.did(s.client.Rmdir(ctx, s.abs(name)), "removed", s.abs(name), nil)
 	})
 }
 
 func mvCommand() Command {
 	return Command{Name: "mv", Aliases: []string{"rename", "ren", "mmv"}, Group: "files", Usage: "mv [-f] FROM... TO", Short: "move or rename files and directories",
-		Examples: []string{"mv draft.txt final.txt", "mv *.pdf papers"}, Login: true, Min: 2, Max: -1, Args: There, Wire: []string{wire.CmdMv, wire.CmdStat},
+		Examples: []string{"mv draft.txt final.txt", "mv *.pdf papers"},
+		Fields:   didFields("moved", Field{"from", "string", "absolute"}), Login: true, Min: 2, Max: -1, Args: There, Wire: []string{wire.CmdMv, wire.CmdStat},
 		Flags: func(f *pflag.FlagSet) { f.BoolP("force", "f", false, "replace a file that is there") },
 		Run: func(ctx context.Context, s *Shell, c *Call) error {
-			to := c.Args()[len(c.words)-1]
-			names, err := s.expandRemote(ctx, c.words[:len(c.words)-1])
+			names, to, err := s.sources(ctx, c)
 			if err != nil {
 				return err
 			}
-			e, err := s.client.Stat(ctx, s.abs(to))
-			into := err == nil && e.Kind == "dir"
-			if err != nil && wire.CodeOf(err) != wire.NotFound {
-				return named(to, err)
-			}
-			if !into && (len(names) > 1 || strings.HasSuffix(to, "/")) {
-				return named(to, &wire.Error{Code: wire.NotDir, Message: "not a directory"})
-			}
 			return s.each(ctx, "mv", names, func(name string) error {
-				target := s.abs(to)
-				if into {
-					target = path.Join(target, path.Base(s.abs(name)))
-				}
+				target := to(name)
 				e, err := s.client.Stat(ctx, s.abs(name)) // its version tells a repeated move from a new one
 				if err != nil {
 					return err
 				}
-				if err := s.client.Rename(ctx, s.abs(name), target, e.Version, c.on("force")); err != nil {
-					return named(target, err) // what is moved is there, as was just seen
+				err = s.client.Rename(ctx, s.abs(name), target, e.Version, c.on("force"))
+				if wire.CodeOf(err) == wire.Exists && !c.on("force") {
+					err = &hinted{err, "-f replaces a file"}
 				}
-				return nil
+				return s.did(named(target, err), "moved", target, map[string]any{"from": s.abs(name)}) // what is moved is there, as was just seen
 			})
 		}}
 }
@@ -152,9 +143,33 @@ func sumCommand() Command {
 }
 
 func catCommand() Command {
-	return perName(Command{Name: "cat", Group: "files", Usage: "cat FILE...", Short: "print files",
-		Examples: []string{"cat notes.txt", "cat log.txt | tail -20"}, Wire: []string{wire.CmdStat, wire.CmdGet}},
-		func(ctx context.Context, s *Shell, c *Call, name string) error { return s.print(ctx, s.abs(name)) })
+	return Command{Name: "cat", Group: "files", Usage: "cat FILE...", Short: "print files", Examples: []string{"cat notes.txt", "cat log.txt | tail -20"},
+		More: `On a terminal, bytes that would command it or cannot be seen are shown as \xNN; into a file or a
+program everything goes as it is.
+`,
+		Login: true, Min: 1, Max: -1, Args: There, Wire: []string{wire.CmdStat, wire.CmdGet}, Run: func(ctx context.Context, s *Shell, c *Call) error {
+			return s.printAll(ctx, c, s.columns() > 0)
+		}}
+}
+
+// printAll prints the files that a command names.
+func (s *Shell) printAll(ctx context.Context, c *Call, safe bool) error {
+	names, err := s.expandRemote(ctx, c.words)
+	if err != nil {
+		return err
+	}
+	return s.each(ctx, c.name, names, func(name string) error { return s.print(ctx, s.abs(name), safe) })
+}
+
+func lnCommand() Command {
+	return Command{Name: "ln", Aliases: []string{"link", "symlink"}, Group: "files", Usage: "ln", Short: "not here: there are no links in homes", Max: -1,
+		Examples: []string{"cp -r site site-copy", "mv old.txt new.txt"},
+		More: `A link could lead out of a home, or make two names of one file that a transfer replaces apart.
+`,
+		Flags: func(f *pflag.FlagSet) { f.BoolP("symbolic", "s", false, "not here either") },
+		Run: func(context.Context, *Shell, *Call) error {
+			return &hinted{&wire.Error{Code: wire.Unsupported, Message: "there are no links in homes"}, "cp makes a second copy, mv another name"}
+		}}
 }
 
 // sequential takes a download that comes in order.

@@ -53,7 +53,7 @@ func runGet(ctx context.Context, s *Shell, c *Call) error {
 		return usagef("-E is for files: whether stdout kept what was fetched is not known")
 	}
 	if stdout {
-		return s.each(ctx, "get", names, func(name string) error { return s.print(ctx, s.abs(name)) })
+		return s.each(ctx, "get", names, func(name string) error { return s.print(ctx, s.abs(name), s.columns() > 0) })
 	}
 	there := func(name string) (bool, error) {
 		_, err := s.client.Stat(ctx, s.abs(name))

@@ -2,24 +2,36 @@ package shell
 
 import (
 	"context"
+	"io/fs"
+	"iter"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/spf13/pflag"
 
 	"ferry/client/term"
 	"ferry/shared/wire"
 )
 
 func lcdCommand() Command {
-	return Command{Name: "lcd", Group: "local", Usage: "lcd [DIR]", Short: "change the directory on this machine",
-		Examples: []string{"lcd", "lcd ~/photos"}, Max: 1, Args: Here,
-		Run: func(ctx context.Context, s *Shell, c *Call) error {
+	return Command{Name: "lcd", Group: "local", Usage: "lcd [DIR | -]", Short: "change the directory on this machine", Examples: []string{"lcd ~/Downloads", "lcd -"},
+		Max: 1, Args: Here, Run: func(ctx context.Context, s *Shell, c *Call) error {
 			dir := home("~")
 			if len(c.words) > 0 {
-				dir = home(c.Args()[0])
+				if dir = home(c.Args()[0]); dir == "-" && s.lbefore != "" {
+					dir = s.lbefore
+				}
 			}
-			return named(dir, os.Chdir(dir))
+			before, err := os.Getwd()
+			if err == nil {
+				err = os.Chdir(dir)
+			}
+			if err == nil {
+				s.lbefore = before
+			}
+			return named(dir, err)
 		}}
 }
 
@@ -36,10 +48,8 @@ func lpwdCommand() Command {
 }
 
 func llsCommand() Command {
-	cmd := lsCommand()
-	return Command{Name: "lls", Aliases: []string{"ldir"}, Group: "local", Usage: "lls [-1alhtSr] [NAME...]", Short: "list files on this machine",
-		Examples: []string{"lls -l", "lls *.pdf"}, Fields: entryFields(), Max: -1, Args: Here, Flags: cmd.Flags,
-		Run: func(ctx context.Context, s *Shell, c *Call) error {
+	return Command{Name: "lls", Aliases: []string{"ldir"}, Group: "local", Usage: "lls [-1adlhtSUrR] [NAME...]", Short: "list files on this machine", Examples: []string{"lls -lt", "lls ~/*.pdf"}, Fields: append(entryFields(), Field{"entries", "integer", "summary: how many"}),
+		Max: -1, Args: Here, Flags: listFlags, Run: func(ctx context.Context, s *Shell, c *Call) error {
 			names, err := expandLocal(c.words)
 			if err != nil {
 				return err
@@ -47,25 +57,57 @@ func llsCommand() Command {
 			if len(names) == 0 {
 				names = []string{"."}
 			}
-			return s.each(ctx, "lls", names, func(name string) error {
+			describe := func(name string) (wire.Entry, error) {
 				info, err := os.Lstat(name)
 				if err != nil {
-					return err
+					return wire.Entry{}, err
 				}
-				entries := []wire.Entry{localEntry(name, info)}
-				if info.IsDir() {
-					entries = nil
-					list, err := os.ReadDir(name)
-					if err != nil {
-						return err
-					}
-					for _, e := range list {
-						if info, err := e.Info(); err == nil && (c.on("all") || !strings.HasPrefix(e.Name(), ".")) {
-							entries = append(entries, localEntry(e.Name(), info))
-						}
-					}
-				}
-				return s.list(c, entries)
+				return localEntry(name, info), nil
+			}
+			return s.listNames(ctx, "lls", c, names, describe, func(name string) iter.Seq2[wire.Entry, error] {
+				return listLocal(ctx, name, c.on("recursive"))
+			})
+		}}
+}
+
+// listLocal yields what is in a directory of this machine, with deep everything below; what cannot be read there is left out.
+func listLocal(ctx context.Context, dir string, deep bool) iter.Seq2[wire.Entry, error] {
+	return func(yield func(wire.Entry, error) bool) {
+		err := fs.WalkDir(os.DirFS(dir), ".", func(name string, d fs.DirEntry, err error) error {
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case name == ".":
+				return err
+			case err != nil:
+				return nil
+			}
+			if info, err := d.Info(); err == nil && !yield(localEntry(name, info), nil) {
+				return fs.SkipAll
+			}
+			if d.IsDir() && !deep {
+				return fs.SkipDir
+			}
+			return nil
+		})
+		if err != nil {
+			yield(wire.Entry{}, err)
+		}
+	}
+}
+
+func lmkdirCommand() Command {
+	return Command{Name: "lmkdir", Group: "local", Usage: "lmkdir [-p] DIR...", Short: "make directories on this machine",
+		Examples: []string{"lmkdir incoming", "lmkdir -p photos/2026"},
+		Fields:   []Field{{"event", "string", "made"}, {"path", "string", "as it was given"}}, Min: 1, Max: -1, Args: Here, Flags: func(f *pflag.FlagSet) {
+			f.BoolP("parents", "p", false, "also those above, and no complaint if it is there")
+		}, Run: func(ctx context.Context, s *Shell, c *Call) error {
+			make := os.Mkdir
+			if c.on("parents") {
+				make = os.MkdirAll
+			}
+			return s.each(ctx, "lmkdir", c.Args(), func(name string) error {
+				return s.did(make(home(name), 0o777), "made", name, nil)
 			})
 		}}
 }

@@ -51,6 +51,7 @@ type Shell struct {
 	client   *remote.Client
 	dir      string // on the server
 	before   string // the directory before that
+	lbefore  string // the directory on this machine before the last lcd
 	meter    atomic.Pointer[term.Meter]
 	limit    transfer.Limit
 	stdout   io.Writer    // Out, while that is where the results of one command go

@@ -6,6 +6,7 @@ import (
 	"path"
 
 	"ferry/client/remote"
+	"ferry/client/term"
 	"ferry/client/transfer"
 	"ferry/shared/wire"
 )
@@ -46,8 +47,9 @@ func (s *Shell) putStdin(ctx context.Context, c *Call, names []string, o transfe
 	return s.done(verb, "sent", path.Base(to), to, res, took, false)
 }
 
-// print writes a file of the server to stdout, as its blocks arrive and are verified.
-func (s *Shell) print(ctx context.Context, from string) error {
+// print writes a file of the server to stdout, as its blocks arrive and are verified; with safe only what may be shown on a
+// terminal.
+func (s *Shell) print(ctx context.Context, from string, safe bool) error {
 	e, err := s.client.Stat(ctx, from)
 	if err != nil {
 		return err
@@ -55,7 +57,13 @@ func (s *Shell) print(ctx context.Context, from string) error {
 	if err := transfer.Fetchable(e); err != nil {
 		return err
 	}
-	_, err = s.client.Get(ctx, from, e, &sequential{w: s.raw()}, remote.GetOptions{Streams: 1, Restarted: func(wire.Entry) error {
+	out := s.raw()
+	if safe {
+		text := &term.Text{W: out}
+		defer text.Flush()
+		out = text
+	}
+	_, err = s.client.Get(ctx, from, e, &sequential{w: out}, remote.GetOptions{Streams: 1, Restarted: func(wire.Entry) error {
 		return errors.New("it changed while it was printed")
 	}})
 	return err

@@ -65,10 +65,10 @@ func (c Command) Options() *pflag.FlagSet {
 func table() []Command {
 	return slices.Concat([]Command{
 		openCommand(), loginCommand(), logoutCommand(), whoamiCommand(), statusCommand(), helpCommand(), historyCommand(), quitCommand(),
-		lsCommand(), cdCommand(), pwdCommand(), mkdirCommand(), rmdirCommand(), rmCommand(), mvCommand(), catCommand(), statCommand(),
-		sumCommand(),
+		lsCommand(), cdCommand(), pwdCommand(), mkdirCommand(), rmdirCommand(), rmCommand(), mvCommand(), cpCommand(), lnCommand(), catCommand(), moreCommand(), editCommand(),
+		statCommand(), touchCommand(), chmodCommand(), duCommand(), findCommand(), treeCommand(), sumCommand(),
 		putCommand(), getCommand(), syncCommand(), resumeCommand(),
-		lcdCommand(), lpwdCommand(), llsCommand(), shellCommand(),
+		lcdCommand(), lpwdCommand(), llsCommand(), lmkdirCommand(), shellCommand(),
 	}, adminCommands())
 }
 

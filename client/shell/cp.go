@@ -1,0 +1,230 @@
+package shell
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"ferry/client/remote"
+	"ferry/client/term"
+	"ferry/client/transfer"
+	"ferry/shared/wire"
+)
+
+func cpCommand() Command {
+	return Command{Name: "cp", Aliases: []string{"copy"}, Group: "files", Usage: "cp [-rfn] FROM... TO", Short: "copy files and directories on the server",
+		Examples: []string{"cp report.pdf report-old.pdf", "cp -r site site-2026", "cp *.pdf papers"},
+		More: `The bytes stay on the server: nothing is fetched and sent. Copies have the time and the mode of
+what they are copies of. A directory that is there already is copied into; a file that is
+there stays, unless -f is given, and is an error, unless -n is given.
+`,
+		Fields: didFields("copied, made, skipped", Field{"from", "string", "absolute"}, Field{"length", "integer", "bytes of the file"},
+			Field{"reason", "string", "why it was skipped"}, Field{"files", "integer", "summary: files copied"},
+			Field{"directories", "integer", "summary: directories made, or there already"}, Field{"bytes", "integer", "summary: bytes copied"},
+			Field{"skipped", "integer", "summary: names left out"}),
+		Login: true, Min: 2, Max: -1, Args: There, Wire: []string{wire.CmdCp, wire.CmdMkdir, wire.CmdStat, wire.CmdLs},
+		Flags: func(f *pflag.FlagSet) {
+			f.BoolP("recursive", "r", false, "directories too, with everything in them")
+			f.BoolP("force", "f", false, "replace files that are there")
+			f.BoolP("no-clobber", "n", false, "leave alone files that are there, without a complaint")
+		}, Run: runCp}
+}
+
+// copying is a cp under way.
+type copying struct {
+	s       *Shell
+	call    *Call
+	steps   []copyStep
+	failed  severalError
+	files   int64
+	dirs    int64
+	bytes   int64
+	skipped int64
+}
+
+// copyStep is a file to copy, or a directory to make.
+type copyStep struct {
+	dir      bool
+	from, to string
+	length   int64
+}
+
+func runCp(ctx context.Context, s *Shell, c *Call) error {
+	if c.on("force") && c.on("no-clobber") {
+		return usagef("-f replaces files, -n leaves them alone: which?")
+	}
+	names, to, err := s.sources(ctx, c)
+	if err != nil {
+		return err
+	}
+	k := &copying{s: s, call: c}
+	for _, name := range names {
+		err := named(name, k.plan(ctx, s.abs(name), to(name)))
+		if err != nil && (ctx.Err() != nil || len(names) == 1 || fatal(err)) {
+			return err
+		}
+		k.fail(err)
+	}
+	single := len(names) == 1 && len(k.steps) == 1 && !k.steps[0].dir
+	err = k.run(ctx, single)
+	if ctx.Err() != nil || err != nil {
+		return err
+	}
+	return k.end(single)
+}
+
+// plan adds what it takes to copy a file or directory to a name.
+func (k *copying) plan(ctx context.Context, from, to string) error {
+	e, err := k.s.client.Stat(ctx, from)
+	switch {
+	case err != nil:
+		return err
+	case to == from:
+		return &wire.Error{Code: wire.BadPath, Message: "cannot be copied onto itself"}
+	case e.Kind != "dir":
+		k.steps = append(k.steps, copyStep{false, from, to, e.Length})
+		return transfer.Fetchable(e)
+	case !k.call.on("recursive"):
+		return &hinted{transfer.ErrIsDir, "cp -r copies whole directories"}
+	case strings.HasPrefix(to, strings.TrimSuffix(from, "/")+"/"):
+		return &wire.Error{Code: wire.BadPath, Message: "cannot be copied into itself"}
+	}
+	k.steps = append(k.steps, copyStep{dir: true, from: from, to: to})
+	for e, err := range k.s.client.List(ctx, from, true) {
+		source, target := path.Join(from, string(e.Name)), path.Join(to, string(e.Name))
+		switch {
+		case err != nil:
+			return err
+		case e.Kind == "dir" || e.Kind == "file":
+			k.steps = append(k.steps, copyStep{e.Kind == "dir", source, target, e.Length})
+		default:
+			k.skip(source, "a symbolic link or not a regular file")
+		}
+	}
+	return nil
+}
+
+// run carries out the steps, one behind the other without waiting for each.
+func (k *copying) run(ctx context.Context, single bool) error {
+	ctx, stop := context.WithCancel(ctx)
+	ops := make(chan *remote.Op)
+	var alone error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer close(ops)
+		for _, t := range k.steps {
+			op := remote.MkdirOp(t.to, true, func(err error) { k.fail(k.made(t, err)) })
+			if !t.dir {
+				op = remote.CopyOp(t.from, t.to, k.call.on("force"), func(err error) {
+					if err = k.copied(t, err); single {
+						alone = err
+					} else {
+						k.fail(err)
+					}
+				})
+			}
+			select {
+			case ops <- op:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	err := k.s.client.Pipeline(ctx, ops)
+	stop()
+	<-done
+	if err == nil {
+		err = alone
+	}
+	return err
+}
+
+// made is told what became of a directory.
+func (k *copying) made(t copyStep, err error) error {
+	if err == nil {
+		k.dirs++
+	}
+	return k.s.did(named(t.to, err), "made", t.to, nil)
+}
+
+// copied is told what became of a file.
+func (k *copying) copied(t copyStep, err error) error {
+	switch code := wire.CodeOf(err); {
+	case err == nil:
+		k.files++
+		k.bytes += t.length
+	case code == wire.Exists && k.call.on("no-clobber"):
+		k.skip(t.to, "it is there already")
+		return nil
+	case code == wire.Exists:
+		err = &hinted{err, "-f replaces it, -n leaves it alone"}
+	case code == wire.Changed:
+		return named(t.from, err)
+	}
+	return k.s.did(named(t.to, err), "copied", t.to, map[string]any{"from": t.from, "length": t.length})
+}
+
+// skip tells of a name that is left out.
+func (k *copying) skip(name, why string) {
+	k.skipped++
+	if k.s.JSON {
+		k.s.did(nil, "skipped", name, map[string]any{"reason": why})
+	} else if !k.call.on("no-clobber") {
+		fmt.Fprintf(k.s.Err, "cp: %s: left out: %s\n", term.Escape(name), why)
+	}
+}
+
+// fail tells of one of several failures.
+func (k *copying) fail(err error) {
+	if err != nil && !errors.Is(err, context.Canceled) {
+		k.s.report("cp", err)
+		k.failed.errs = append(k.failed.errs, err)
+		k.failed.failed++
+	}
+}
+
+// end says how it went.
+func (k *copying) end(single bool) error {
+	k.call.summary = map[string]any{"files": k.files, "directories": k.dirs, "bytes": k.bytes, "skipped": k.skipped}
+	switch {
+	case single && k.files == 1:
+		k.s.say("copied %s: %s", term.Escape(path.Base(k.steps[0].to)), term.Bytes(k.bytes))
+	case k.dirs > 0:
+		k.s.say("copied %s in %s: %s", count(k.files, "file"), count(k.dirs, "directory"), term.Bytes(k.bytes))
+	case k.files > 0:
+		k.s.say("copied %s: %s", count(k.files, "file"), term.Bytes(k.bytes))
+	}
+	if k.failed.failed == 0 {
+		return nil
+	}
+	k.failed.all = k.failed.failed + int(k.files+k.dirs+k.skipped)
+	return &k.failed
+}
+
+// sources returns what the last word of a command says where the others go: to that name, or into it if it is a directory.
+func (s *Shell) sources(ctx context.Context, c *Call) (names []string, to func(name string) string, err error) {
+	last := len(c.words) - 1
+	target := c.Args()[last]
+	if names, err = s.expandRemote(ctx, c.words[:last]); err != nil {
+		return nil, nil, err
+	}
+	e, err := s.client.Stat(ctx, s.abs(target))
+	into := err == nil && e.Kind == "dir"
+	switch {
+	case err != nil && wire.CodeOf(err) != wire.NotFound:
+		return nil, nil, named(target, err)
+	case !into && (len(names) > 1 || strings.HasSuffix(target, "/")):
+		return nil, nil, named(target, &wire.Error{Code: wire.NotDir, Message: "not a directory"})
+	}
+	return names, func(name string) string {
+		if into {
+			return path.Join(s.abs(target), path.Base(s.abs(name)))
+		}
+		return s.abs(target)
+	}, nil
+}

@@ -1,0 +1,204 @@
+package shell
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"ferry/client/term"
+	"ferry/shared/wire"
+)
+
+// test tells whether an entry is one that find looks for.
+type test func(wire.Entry) bool
+
+// finder is an option of find.
+type finder struct {
+	name, arg, help string
+	parse           func(ctx context.Context, s *Shell, arg string) (test, error)
+}
+
+// finders are the options of find, in the order of help.
+func finders() []finder {
+	return []finder{
+		{"name", "GLOB", "the last component fits", func(_ context.Context, _ *Shell, arg string) (test, error) { return nameTest(arg, false) }},
+		{"iname", "GLOB", "the same, upper or lower case", func(_ context.Context, _ *Shell, arg string) (test, error) { return nameTest(arg, true) }},
+		{"path", "GLOB", "the whole name fits; * stops at a slash", pathTest},
+		{"type", "f|d|l", "files, directories, symbolic links", typeTest},
+		{"size", "[+-]N", "N bytes, +N more, -N less; N as 512, 10K, 1.5GiB", sizeTest},
+		{"mtime", "[+-]DAYS", "changed so many days ago, + more, - less", daysTest},
+		{"newer", "NAME", "changed after NAME on the server", newerTest},
+	}
+}
+
+func findCommand() Command {
+	var more strings.Builder
+	more.WriteString("tests, all of which must hold:\n")
+	for _, f := range finders() {
+		fmt.Fprintf(&more, "  %-18s %s\n", "-"+f.name+" "+f.arg, f.help)
+	}
+	more.WriteString(`Names come as the server finds them, in no order, and symbolic links are not followed. Quote what
+stands behind -name: find photos -name '*.jpg'.
+`)
+	return Command{Name: "find", Group: "files", Usage: "find [DIR...] [-name GLOB] [-type f|d] [-size +N] [-mtime -DAYS] ...", Short: "find files on the server",
+		Examples: []string{"find photos -name '*.jpg'", "find -type f -size +100MiB -mtime -7"}, More: more.String(),
+		Fields: append(entryFields(), Field{"path", "string", "absolute"}, Field{"found", "integer", "summary: how many"}),
+		Login:  true, Max: -1, Args: There, Wire: []string{wire.CmdLs, wire.CmdStat}, Raw: true, Run: runFind}
+}
+
+func runFind(ctx context.Context, s *Shell, c *Call) error {
+	var tests []test
+	words := c.words
+	first := len(words)
+	for i, w := range words {
+		if strings.HasPrefix(w.Text, "-") && len(w.Text) > 1 && !w.Quoted[0] {
+			first = i
+			break
+		}
+	}
+	for i := first; i < len(words); i += 2 {
+		t, err := parseTest(ctx, s, words[i:])
+		if err != nil {
+			return err
+		}
+		tests = append(tests, t)
+	}
+	names, err := s.expandRemote(ctx, words[:first])
+	if err != nil {
+		return err
+	}
+	if len(names) == 0 {
+		names = []string{""}
+	}
+	found := 0
+	err = s.each(ctx, "find", names, func(name string) error { return s.find1(ctx, name, tests, &found) })
+	c.summary = map[string]any{"found": found}
+	return err
+}
+
+// parseTest reads a test and its argument.
+func parseTest(ctx context.Context, s *Shell, words []Word) (test, error) {
+	for _, f := range finders() {
+		if strings.TrimLeft(words[0].Text, "-") != f.name {
+			continue
+		}
+		if len(words) < 2 {
+			return nil, &UsageError{"-" + f.name + " needs its " + f.arg, "help find"}
+		}
+		return f.parse(ctx, s, words[1].Text)
+	}
+	return nil, &UsageError{fmt.Sprintf("there is no test %q", term.Escape(words[0].Text)), "help find lists them; a name that begins with - is quoted"}
+}
+
+// find1 prints what is found at and below a name.
+func (s *Shell) find1(ctx context.Context, name string, tests []test, found *int) error {
+	show := func(e wire.Entry) error {
+		for _, t := range tests {
+			if !t(e) {
+				return nil
+			}
+		}
+		*found++
+		object := entryJSON(e)
+		object["path"] = s.abs(string(e.Name))
+		return s.emit(object, decorated(e)+"\n")
+	}
+	if name != "" {
+		top, err := s.client.Stat(ctx, s.abs(name))
+		if err != nil {
+			return err
+		}
+		top.Name = wire.Name(strings.TrimSuffix(name, "/"))
+		if err := show(top); err != nil || top.Kind != "dir" {
+			return err
+		}
+	}
+	for e, err := range s.client.List(ctx, s.abs(name), true) {
+		if err != nil {
+			return err
+		}
+		e.Name = wire.Name(path.Join(name, string(e.Name)))
+		if err := show(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func nameTest(glob string, fold bool) (test, error) {
+	if fold {
+		glob = strings.ToLower(glob)
+	}
+	if _, err := path.Match(glob, ""); err != nil {
+		return nil, usagef("%q is not a valid pattern", term.Escape(glob))
+	}
+	return func(e wire.Entry) bool {
+		base := path.Base(string(e.Name))
+		if fold {
+			base = strings.ToLower(base)
+		}
+		ok, _ := path.Match(glob, base)
+		return ok
+	}, nil
+}
+
+func pathTest(_ context.Context, _ *Shell, glob string) (test, error) {
+	if _, err := path.Match(glob, ""); err != nil {
+		return nil, usagef("%q is not a valid pattern", term.Escape(glob))
+	}
+	return func(e wire.Entry) bool { ok, _ := path.Match(glob, string(e.Name)); return ok }, nil
+}
+
+func typeTest(_ context.Context, _ *Shell, arg string) (test, error) {
+	kind := map[string]string{"f": "file", "d": "dir", "l": "link"}[arg]
+	if kind == "" {
+		return nil, usagef("-type is f, d or l")
+	}
+	return func(e wire.Entry) bool { return e.Kind == kind }, nil
+}
+
+// compared makes a test of an argument that is a number, or with + or - what is above or below it.
+func compared(arg string, parse func(string) (int64, error), of func(wire.Entry) int64) (test, error) {
+	n, err := parse(strings.TrimLeft(arg, "+-"))
+	if err != nil {
+		return nil, &UsageError{Msg: err.Error()}
+	}
+	return func(e wire.Entry) bool {
+		switch v := of(e); arg[0] {
+		case '+':
+			return v > n
+		case '-':
+			return v < n
+		default:
+			return v == n
+		}
+	}, nil
+}
+
+func sizeTest(_ context.Context, _ *Shell, arg string) (test, error) {
+	longer, err := compared(arg, term.ParseBytes, func(e wire.Entry) int64 { return e.Length })
+	return func(e wire.Entry) bool { return e.Kind == "file" && longer(e) }, err
+}
+
+func daysTest(_ context.Context, _ *Shell, arg string) (test, error) {
+	now := time.Now().UnixNano()
+	days := func(s string) (int64, error) {
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("-mtime: %q is not a number of days", term.Escape(s))
+		}
+		return n, nil
+	}
+	return compared(arg, days, func(e wire.Entry) int64 { return (now - e.Mtime) / int64(24*time.Hour) })
+}
+
+func newerTest(ctx context.Context, s *Shell, name string) (test, error) {
+	ref, err := s.client.Stat(ctx, s.abs(name))
+	if err != nil {
+		return nil, named(name, err)
+	}
+	return func(e wire.Entry) bool { return e.Mtime > ref.Mtime }, nil
+}

@@ -1,0 +1,116 @@
+package shell
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"ferry/client/term"
+	"ferry/shared/wire"
+)
+
+func rmCommand() Command {
+	return perName(Command{Name: "rm", Aliases: []string{"del", "delete", "mdelete", "mrm"}, Group: "files", Usage: "rm [-rf] NAME...", Short: "remove files, with -r directories",
+		Examples: []string{"rm old.pdf", "rm *.tmp", "rm -r photos/2019"},
+		More: `rm -r removes a directory with everything in it, in one go on the server. A person is told how
+much that is, and asked; -f does not ask. What cannot be removed is listed and stays, the rest
+goes. Symbolic links are removed, not what they lead to. There is no way back.
+`,
+		Fields: didFields("removed", Field{"names", "integer", "with -r: how many were removed"}, Field{"kept", "integer", "with -r: how many could not be"}),
+		Wire:   []string{wire.CmdRm, wire.CmdRmtree, wire.CmdStat, wire.CmdLs}, Flags: func(f *pflag.FlagSet) {
+			f.BoolP("recursive", "r", false, "directories too, with everything in them")
+			f.BoolP("force", "f", false, "no question, and no complaint about names that are not there")
+		}}, func(ctx context.Context, s *Shell, c *Call, name string) error {
+		err := s.remove(ctx, c, name)
+		if c.on("force") && wire.CodeOf(err) == wire.NotFound {
+			return nil
+		}
+		return err
+	})
+}
+
+// remove removes one name.
+func (s *Shell) remove(ctx context.Context, c *Call, name string) error {
+	at := s.abs(name)
+	err := s.client.Remove(ctx, at)
+	if wire.CodeOf(err) != wire.IsDir {
+		return s.did(err, "removed", at, nil)
+	}
+	switch {
+	case !c.on("recursive"):
+		return &hinted{err, "rm -r removes a directory with everything in it, rmdir an empty one"}
+	case at == "/":
+		return &hinted{&wire.Error{Code: wire.BadPath, Message: "the home itself cannot be removed"}, "rm -r /* removes what is in it"}
+	case at == s.dir || strings.HasPrefix(s.dir, at+"/"):
+		return &hinted{&wire.Error{Code: wire.Busy, Message: "you are in this directory"}, "cd .. first"}
+	}
+	if s.Person && !c.on("force") {
+		if yes, err := s.confirmRemoval(ctx, at, name); err != nil || !yes {
+			return err
+		}
+	}
+	ans, err := s.client.RemoveAll(ctx, at)
+	if err == nil {
+		err = s.stayed(ans)
+	}
+	if err == nil {
+		s.say("removed %s: %s", term.Escape(name), count(ans.Removed, "name"))
+	}
+	return s.did(err, "removed", at, map[string]any{"names": ans.Removed, "kept": ans.Kept})
+}
+
+// confirmRemoval tells a person what a directory holds, and asks.
+func (s *Shell) confirmRemoval(ctx context.Context, at, name string) (bool, error) {
+	var files, dirs, length int64
+	for e, err := range s.client.List(ctx, at, true) {
+		if err != nil {
+			return false, err
+		}
+		if e.Kind == "dir" {
+			dirs++
+		} else {
+			files++
+		}
+		length += e.Length
+	}
+	answer, err := s.In.Read(fmt.Sprintf("Remove %s with all that is in it (%s, %s, %s)? [yes/no] ", term.Escape(name), count(files, "file"),
+		count(dirs, "directory"), term.Bytes(length)))
+	if err != nil {
+		return false, errInterrupted
+	}
+	answer = strings.ToLower(strings.TrimSpace(answer))
+	return answer == "y" || answer == "yes", nil
+}
+
+// stayed reports what of a tree could not be removed.
+func (s *Shell) stayed(ans wire.RmtreeAnswer) error {
+	if ans.Kept == 0 {
+		return nil
+	}
+	several := &severalError{all: int(ans.Removed + ans.Kept), failed: int(ans.Kept)}
+	for _, k := range ans.Why {
+		err := named(string(k.Path), &k.Error)
+		s.report("rm", err)
+		several.errs = append(several.errs, err)
+	}
+	if more := ans.Kept - int64(len(ans.Why)); more > 0 {
+		s.say("rm: and %s more", count(more, "name"))
+	}
+	if len(several.errs) == 0 {
+		several.errs = []error{&wire.Error{Code: wire.NotEmpty, Message: "some names could not be removed"}}
+	}
+	return several
+}
+
+// count writes a number of things.
+func count(n int64, thing string) string {
+	switch stem, y := strings.CutSuffix(thing, "y"); {
+	case n == 1:
+		return "1 " + thing
+	case y:
+		return fmt.Sprintf("%d %sies", n, stem)
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}

@@ -1,0 +1,200 @@
+package shell
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"ferry/client/remote"
+	"ferry/client/term"
+	"ferry/shared/wire"
+)
+
+func touchCommand() Command {
+	return perName(Command{Name: "touch", Group: "files", Usage: "touch [-c] [-d TIME] NAME...", Short: "set the time of files and directories; make empty files",
+		Examples: []string{"touch marker", "touch -d '2026-01-31 12:00' report.pdf"},
+		More: `A name that is not there becomes an empty file; what is there keeps its content. TIME is now if it
+is not given, 2026-01-31, '2026-01-31 12:00', '2026-01-31 12:00:30' (in your time zone),
+2026-01-31T12:00:30Z, @SECONDS since 1970, or -90m and -2h for a while ago.
+`,
+		Fields: didFields("touched", Field{"mtime", "time", "that it has now"}), Wire: []string{wire.CmdSet, wire.CmdStat, wire.CmdPut}, Flags: func(f *pflag.FlagSet) {
+			f.StringP("date", "d", "", "this `TIME`, not now")
+			f.BoolP("no-create", "c", false, "make nothing that is not there")
+		}}, func(ctx context.Context, s *Shell, c *Call, name string) error {
+		when := time.Now()
+		if c.Changed("date") {
+			var err error
+			if when, err = parseTime(c.value("date"), when); err != nil {
+				return err
+			}
+		}
+		return s.did(s.touch(ctx, s.abs(name), when.UnixNano(), !c.on("no-create")), "touched", s.abs(name), map[string]any{"mtime": when.Format(time.RFC3339Nano)})
+	})
+}
+
+// touch sets the time of what has a name, or with create makes an empty file of it.
+func (s *Shell) touch(ctx context.Context, at string, mtime int64, create bool) error {
+	_, err := s.client.Stat(ctx, at)
+	if wire.CodeOf(err) == wire.NotFound {
+		if !create {
+			return nil
+		}
+		nothing := ""
+		src := remote.Source{ReaderAt: bytes.NewReader(nil), Mtime: mtime, Check: func() error { return nil }}
+		if _, err = s.client.Put(ctx, at, src, remote.PutOptions{Expect: &nothing}); wire.CodeOf(err) != wire.Exists {
+			return err
+		}
+		err = nil // somebody was faster: then it has a time to set
+	}
+	if err != nil {
+		return err
+	}
+	return s.client.Set(ctx, at, &mtime, nil)
+}
+
+// parseTime reads a time as a person writes it; one without a zone is of this machine's.
+func parseTime(text string, now time.Time) (time.Time, error) {
+	for _, layout := range []string{time.DateOnly, "2006-01-02 15:04", time.DateTime, "2006-01-02T15:04", "2006-01-02T15:04:05", time.RFC3339Nano} {
+		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
+			return t, inRange(t)
+		}
+	}
+	if seconds, ok := strings.CutPrefix(text, "@"); ok {
+		if n, err := strconv.ParseInt(seconds, 10, 64); err == nil {
+			return time.Unix(n, 0), inRange(time.Unix(n, 0))
+		}
+	}
+	if text == "now" {
+		return now, nil
+	}
+	if d, err := time.ParseDuration(text); err == nil && strings.HasPrefix(text, "-") {
+		return now.Add(d), nil
+	}
+	return now, &UsageError{fmt.Sprintf("-d: %q is not a time", term.Escape(text)), "write it like '2026-01-31 12:00' or -2h"}
+}
+
+// inRange refuses a time that nanoseconds in 64 bits cannot say.
+func inRange(t time.Time) error {
+	if !time.Unix(0, t.UnixNano()).Equal(t) {
+		return usagef("-d: that time is out of range")
+	}
+	return nil
+}
+
+func chmodCommand() Command {
+	cmd := Command{Name: "chmod", Group: "files", Usage: "chmod MODE NAME...", Short: "change who may do what with files on the server's disk",
+		Examples: []string{"chmod 640 report.pdf", "chmod u+x,go-w run.sh"},
+		More: `MODE is octal (640) or says who (u, g, o, a), how (+, -, =) and what (r, w, x, X), as in u=rw,go-w.
+It is about programs on the server: what an account may do over ferry is decided by its rights. The
+server may leave out bits; then it is told which mode came of it.
+`,
+		Fields: didFields("changed", Field{"mode", "string", "that it has now, octal"}),
+		Login:  true, Min: 2, Max: -1, Args: There, Wire: []string{wire.CmdSet, wire.CmdStat}}
+	cmd.Run = func(ctx context.Context, s *Shell, c *Call) error {
+		change, err := parseMode(c.Args()[0])
+		if err != nil {
+			return err
+		}
+		names, err := s.expandRemote(ctx, c.words[1:])
+		if err != nil {
+			return err
+		}
+		return s.each(ctx, cmd.Name, names, func(name string) error { return s.chmod(ctx, name, change) })
+	}
+	return cmd
+}
+
+// chmod changes the mode of a name and tells if the server gave it another one.
+func (s *Shell) chmod(ctx context.Context, name string, change func(mode uint32, dir bool) uint32) error {
+	at := s.abs(name)
+	e, err := s.client.Stat(ctx, at)
+	if err != nil {
+		return err
+	}
+	want := change(e.Mode, e.Kind == "dir")
+	if err := s.client.Set(ctx, at, nil, &want); err != nil {
+		return err
+	}
+	if e, err = s.client.Stat(ctx, at); err != nil {
+		return err
+	}
+	if e.Mode != want {
+		s.say("chmod: %s: the server made it %04o, not %04o", term.Escape(name), e.Mode, want)
+	}
+	return s.did(nil, "changed", at, map[string]any{"mode": fmt.Sprintf("%04o", e.Mode)})
+}
+
+// parseMode reads a mode as chmod takes it and returns what it makes of the one that is there.
+func parseMode(text string) (func(mode uint32, dir bool) uint32, error) {
+	bad := &UsageError{fmt.Sprintf("%q is not a mode", term.Escape(text)), "640, or u=rw,g=r,o="}
+	if n, err := strconv.ParseUint(text, 8, 32); err == nil {
+		if n > 0o777 {
+			return nil, &UsageError{Msg: "modes go to 777: there is no setuid, setgid or sticky bit"}
+		}
+		return func(uint32, bool) uint32 { return uint32(n) }, nil
+	}
+	var clauses []func(mode uint32, dir bool) uint32
+	for clause := range strings.SplitSeq(text, ",") {
+		split := strings.IndexAny(clause, "+-=")
+		if split < 0 {
+			return nil, bad
+		}
+		f, ok := parseClause(clause[:split], clause[split:])
+		if !ok {
+			return nil, bad
+		}
+		clauses = append(clauses, f)
+	}
+	return func(mode uint32, dir bool) uint32 {
+		for _, f := range clauses {
+			mode = f(mode, dir)
+		}
+		return mode
+	}, nil
+}
+
+// parseClause reads one clause of a symbolic mode: whose bits, and what becomes of them (as in "+rw" or "=r-w").
+func parseClause(who, what string) (func(mode uint32, dir bool) uint32, bool) {
+	if who == "" {
+		who = "a"
+	}
+	whose := uint32(0) // their bits
+	for _, w := range who {
+		bits, ok := map[rune]uint32{'u': 0o700, 'g': 0o070, 'o': 0o007, 'a': 0o777}[w]
+		if !ok {
+			return nil, false
+		}
+		whose |= bits
+	}
+	letters := map[rune]uint32{'r': 0o444, 'w': 0o222, 'x': 0o111, 'X': 0o111}
+	for _, r := range what {
+		if letters[r] == 0 && !strings.ContainsRune("+-=", r) {
+			return nil, false
+		}
+	}
+	return func(mode uint32, dir bool) uint32 {
+		op, seen := rune(0), mode // X looks at the mode before
+		for _, r := range what {
+			bits := letters[r] & whose
+			if r == 'X' && !dir && seen&0o111 == 0 {
+				bits = 0
+			}
+			switch {
+			case r == '=':
+				op, mode = r, mode&^whose
+			case letters[r] == 0:
+				op = r
+			case op == '-':
+				mode &^= bits
+			default:
+				mode |= bits
+			}
+		}
+		return mode
+	}, true
+}
