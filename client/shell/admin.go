@@ -29,6 +29,8 @@ func adminCommands() []Command {
 			"It ends at once; unfinished uploads wait to be resumed. Whoever was there can log in again: `user lock` keeps him out.",
 			[]string{"kick 5f0c9a21", "kick bob"}, func(typed []string) []string { return append([]string{"sessions", "kick"}, typed...) }),
 		adminCommand("uploads", uploadFields(), "uploads [list] | uploads drop ID", "unfinished uploads of all accounts", "", []string{"uploads", "uploads drop 5f0c9a21"}, listing("uploads")),
+		adminCommand("bans", banFields(), "bans [list] | bans lift ADDR", "addresses whose logins failed lately; let one try again", "",
+			[]string{"bans", "bans lift 192.0.2.7"}, listing("bans")),
 		adminCommand("reload", []Field{{"text", "string", "what has changed, a line each"}}, "reload", "let the server read its account file again", "It says what has changed. A file with a mistake changes nothing.",
 			[]string{"reload", "user check && reload"}, func(typed []string) []string { return append([]string{"reload"}, typed...) }),
 	}
@@ -83,6 +85,21 @@ func uploadFields() []Field {
 		{"done", "integer", "bytes staged, not yet verified"},
 		{"created", "time", "when it was opened first"},
 		{"touched", "time", "of the last write, about"},
+		{"text", "string", "a line of help"},
+	}
+}
+
+func banFields() []Field {
+	return []Field{
+		{"address", "string", "or the network that counts as one"},
+		{"failures", "integer", "since it was first seen"},
+		{"names", "integer", "how many were tried lately"},
+		{"last", "time", "refused login"},
+		{"until", "time", "when it may try again; absent if it may now"},
+		{"banned", "boolean", "its connections are closed unheard until then"},
+		{"dropped", "integer", "connections closed unheard"},
+		{"spared", "boolean", "it is never banned"},
+		{"slowed", "integer", "names that have to wait there"},
 		{"text", "string", "a line of help"},
 	}
 }

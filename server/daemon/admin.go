@@ -74,7 +74,8 @@ func verbs(n console) []*cobra.Command {
 		costs = n.inside.Costs
 	}
 	return []*cobra.Command{
-		newUserCommand(&userAdmin{console: n, params: costs}), newSessionsCommand(&n), newUploadsCommand(&n), newReloadCommand(&n),
+		newUserCommand(&userAdmin{console: n, params: costs}), newSessionsCommand(&n), newUploadsCommand(&n), newBansCommand(&n),
+		newReloadCommand(&n),
 	}
 }
 
@@ -154,5 +155,5 @@ func (a *Admin) notes(acc *account.Account) []string {
 	if inForce, ok := a.Accounts.Current().Lookup(acc.Name); !ok || len(changes(inForce, acc)) > 0 {
 		lines = append(lines, "this is what the file says; the server has not read it yet")
 	}
-	return lines
+	return append(lines, refusalLines(a.Server.Guard(), acc.Name)...)
 }
