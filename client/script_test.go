@@ -41,7 +41,7 @@ func TestScript(t *testing.T) {
 		RequireExplicitExec: true,
 		UpdateScripts:       os.Getenv("UPDATE") != "",
 		Setup: func(e *testscript.Env) error {
-			s := servertest.New(t)
+			s := servertest.New(t, servertest.WithBans())
 			s.AddUser("alice", password)
 			s.AddUser("bob", password)
 			p, err := faultproxy.Start(s.Addr())
@@ -76,7 +76,7 @@ func makeFile(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), pattern(int(size), seed), 0o644))
 }
 
-// server stop|restart|set NAME KEY VALUE
+// server stop|restart|set NAME KEY VALUE|fail NAME N
 func serverCommand(ts *testscript.TestScript, neg bool, args []string) {
 	w := ts.Value("world").(*world)
 	switch args[0] {
@@ -84,6 +84,10 @@ func serverCommand(ts *testscript.TestScript, neg bool, args []string) {
 		w.server.Stop()
 	case "restart":
 		w.server.Restart()
+	case "fail": // NAME N: so many logins
+		n, err := strconv.Atoi(args[2])
+		ts.Check(err)
+		w.server.Fail(args[1], n)
 	case "set": // NAME KEY VALUE: a key of an account
 		w.server.Set(args[1], args[2], args[3])
 	default:

@@ -39,13 +39,11 @@ func dial(t *testing.T, addr string) *tls.Conn {
 	return c
 }
 
-// enter logs in and returns the connection.
-func enter(t *testing.T, addr, user, password string) (c *tls.Conn, refused *wire.Error) {
-	t.Helper()
-	c = dial(t, addr)
-	link := wire.NewLink(c, time.Minute, &wire.Buffers{})
+// asker returns what sends a request on a connection and waits for its answer.
+func asker(t *testing.T, nc net.Conn) func(request any, a wire.Answerer) {
+	link := wire.NewLink(nc, time.Minute, &wire.Buffers{})
 	w := wire.NewConn(link, link)
-	ask := func(request any, a wire.Answerer) {
+	return func(request any, a wire.Answerer) {
 		t.Helper()
 		header, err := wire.Encode(request)
 		if err == nil {
@@ -64,6 +62,13 @@ func enter(t *testing.T, addr, user, password string) (c *tls.Conn, refused *wir
 			t.Fatal(err)
 		}
 	}
+}
+
+// enter logs in and returns the connection.
+func enter(t *testing.T, addr, user, password string) (c *tls.Conn, refused *wire.Error) {
+	t.Helper()
+	c = dial(t, addr)
+	ask := asker(t, c)
 	bind, err := login.TLSBinding(c.ConnectionState())
 	if err != nil {
 		t.Fatal(err)

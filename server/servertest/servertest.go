@@ -15,6 +15,7 @@ import (
 
 	"ferry/server/account"
 	"ferry/server/daemon"
+	"ferry/server/guard"
 	"ferry/server/session"
 	"ferry/server/storage/local"
 	"ferry/shared/login"
@@ -196,6 +197,13 @@ func (s *Server) start() {
 			s.t.Error(err)
 		}
 	})
+}
+
+// Fail lets n logins of a user from this machine fail.
+func (s *Server) Fail(user string, n int) {
+	for range n {
+		s.server.Guard().Refused(netip.AddrFrom4([4]byte{127, 0, 0, 1}), user, guard.WrongPassword)
+	}
 }
 
 // Addr returns the address that speaks TLS, as host:port.
