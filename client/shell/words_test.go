@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"cmp"
 	"errors"
 	"reflect"
 	"slices"
@@ -251,7 +252,7 @@ func FuzzSplit(f *testing.F) {
 				words := c.Words
 				if c.Output != nil {
 					words = append(slices.Clone(words), c.Output.To)
-					slices.SortFunc(words, func(a, b Word) int { return a.Start - b.Start })
+					slices.SortFunc(words, func(a, b Word) int { return cmp.Or(a.Start-b.Start, a.End-b.End) })
 				}
 				end := 0
 				for _, w := range words {
