@@ -182,7 +182,7 @@ func (g *getRun) stream(ctx context.Context, k *conn, p *plan, window int, block
 			p.wake()
 			g.rest(s, p)
 			if !errors.As(err, new(*wire.Error)) && !IsLost(err) {
-				k.end(&lostError{err}) // what is under way is of no use
+				k.end(&lostError{context.Canceled}) // cut here: what is under way is of no use
 			}
 		}
 	}

@@ -127,7 +127,7 @@ func (s *Shell) page(name string) (string, error) {
 	}
 	c, ok := s.find(name)
 	if !ok {
-		return "", s.unknown(name)
+		return "", named(name, s.unknown(name))
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n    %s\n", c.Usage, c.Short)

@@ -25,14 +25,17 @@ type sink struct {
 	err    error              // the first of writing
 }
 
-// Write implements io.Writer. The first error is kept, for a command need not look at it.
+// Write implements io.Writer. The first error is kept and ends the command, which sees no more than that.
 func (s *sink) Write(b []byte) (int, error) {
 	n, err := s.WriteCloser.Write(b)
-	if err != nil && s.err == nil {
+	if err == nil {
+		return n, nil
+	}
+	if s.err == nil {
 		s.err = err
 		s.broken()
 	}
-	return n, err
+	return n, context.Canceled
 }
 
 // end closes the sink of a command that ended with err, and returns what the two come to. A program that has read enough is

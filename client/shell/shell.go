@@ -257,7 +257,7 @@ func (s *Shell) Line(ctx context.Context, line string) (code int, end bool) {
 	run := true // does the operator before this command let it run
 	for i, cmd := range cmds {
 		if run {
-			if s.Echo && !cmd.Quiet {
+			if s.Echo && !cmd.Quiet && s.lines > 0 { // not what stands on the command line
 				s.say(">> %s", term.Escape(cmd.Text))
 			}
 			s.status = s.perform(ctx, cmd)
