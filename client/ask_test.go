@@ -149,3 +149,23 @@ func TestAskedToDelete(t *testing.T) {
 	p.types("sync down d --delete -f")
 	p.holds("d", "a=a")
 }
+
+// TestAskedToRemove: a person is told what a directory holds before it is removed, and asked.
+func TestAskedToRemove(t *testing.T) {
+	p := newPerson(t)
+	p.write(p.home, map[string]string{"d/a": "a", "d/sub/b": "bb", "f": "f"})
+	p.types("rm -r d") // the end of the input is no yes
+	p.types("rm -r d", "perhaps", "no")
+	p.holds(p.home, "d/a=a", "d/sub/b=bb", "f=f")
+	if want := "Remove d with all that is in it (2 files, 1 directory, 3 B)? [yes/no] "; len(p.asked) != 2 || p.asked[1] != want {
+		t.Errorf("asked %q, want %q twice", p.asked, want)
+	}
+	if said := p.types("rm -r d", "yes"); said != "removed d: 4 names\n" {
+		t.Errorf("said %q", said)
+	}
+	p.types("rm -r f") // a file is nothing to ask about
+	p.holds(p.home)
+	p.write(p.home, map[string]string{"d/a": "a"})
+	p.types("rm -rf d")
+	p.holds(p.home)
+}

@@ -75,13 +75,24 @@ func (s *Shell) confirmRemoval(ctx context.Context, at, name string) (bool, erro
 		}
 		length += e.Length
 	}
-	answer, err := s.In.Read(fmt.Sprintf("Remove %s with all that is in it (%s, %s, %s)? [yes/no] ", term.Escape(name), count(files, "file"),
-		count(dirs, "directory"), term.Bytes(length)))
-	if err != nil {
-		return false, errInterrupted
+	return s.agreed(fmt.Sprintf("Remove %s with all that is in it (%s, %s, %s)?", term.Escape(name), count(files, "file"), count(dirs, "directory"),
+		term.Bytes(length)))
+}
+
+// agreed asks a person until the answer is yes or no.
+func (s *Shell) agreed(question string) (bool, error) {
+	for {
+		answer, err := s.In.Read(question + " [yes/no] ")
+		if err != nil {
+			return false, errInterrupted
+		}
+		switch strings.ToLower(strings.TrimSpace(answer)) {
+		case "yes", "y":
+			return true, nil
+		case "no", "n":
+			return false, nil
+		}
 	}
-	answer = strings.ToLower(strings.TrimSpace(answer))
-	return answer == "y" || answer == "yes", nil
 }
 
 // stayed reports what of a tree could not be removed.

@@ -219,19 +219,11 @@ func (j *job) confirm(plan *transfer.Plan) error {
 	if n > shown {
 		fmt.Fprintf(j.s.Err, "  and %d more\n", n-shown)
 	}
-	for {
-		answer, err := j.s.In.Read(fmt.Sprintf("Delete these %d names %s? [yes/no] ", n, where))
-		if err != nil {
-			return errInterrupted
-		}
-		switch strings.ToLower(strings.TrimSpace(answer)) {
-		case "yes", "y":
-			return nil
-		case "no", "n":
-			plan.Deletes = nil
-			return nil
-		}
+	yes, err := j.s.agreed(fmt.Sprintf("Delete these %d names %s?", n, where))
+	if !yes {
+		plan.Deletes = nil
 	}
+	return err
 }
 
 // target is what a task is about on the side that changes.
