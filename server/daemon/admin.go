@@ -128,6 +128,7 @@ func (a *Admin) reload() error {
 // newReloadCommand returns `ferryd reload`.
 func newReloadCommand(n *console) *cobra.Command {
 	c := n.command("reload", "Let the running server read the account file again", n.reload)
+	c.Long = c.Short + ", and say what has changed. A file with a mistake changes nothing, exit code 7" + needsServer
 	n.options(c, "data directory `DIR` of the server")
 	return c
 }

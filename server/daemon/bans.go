@@ -14,6 +14,7 @@ import (
 // newBansCommand returns `ferryd bans`, which looks at and lifts what keeps addresses from guessing.
 func newBansCommand(n *console) *cobra.Command {
 	c := n.group("bans", "List and lift the bans of addresses that guess")
+	c.Long = c.Short + needsServer
 	n.options(c, "data directory `DIR` of the server")
 	list := n.command("list", "List the addresses whose logins failed lately, banned ones first", n.listBans)
 	n.jsonOption(list)

@@ -24,6 +24,9 @@ import (
 // controlName is the socket in the data directory through which administrators of this machine reach the running server.
 const controlName = "control.sock"
 
+// needsServer ends the help of verbs that only a running server can carry out.
+const needsServer = ". It is asked through control.sock in its data directory, which takes root and its own user; without one the exit code is 1."
+
 // ListenControl opens the control socket of a data directory, for this user and root only. The caller holds the directory's
 // lock: whatever socket is there belongs to nobody. Closing the listener removes it.
 func ListenControl(data string, log *slog.Logger) (net.Listener, error) {

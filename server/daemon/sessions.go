@@ -16,6 +16,7 @@ import (
 // newSessionsCommand returns `ferryd sessions`, which looks at and ends the sessions of the running server.
 func newSessionsCommand(n *console) *cobra.Command {
 	c := n.group("sessions", "List and end the sessions of the running server")
+	c.Long = c.Short + needsServer
 	n.options(c, "data directory `DIR` of the server")
 	list := n.command("list", "List the sessions, oldest first", n.listSessions)
 	n.jsonOption(list)
