@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,6 +41,7 @@ type copying struct {
 	call    *Call
 	steps   []copyStep
 	failed  severalError
+	fatal   error
 	files   int64
 	dirs    int64
 	bytes   int64
@@ -138,10 +140,7 @@ func (k *copying) run(ctx context.Context, single bool) error {
 	err := k.s.client.Pipeline(ctx, ops)
 	stop()
 	<-done
-	if err == nil {
-		err = alone
-	}
-	return err
+	return cmp.Or(err, alone, k.fatal)
 }
 
 // made is told what became of a directory.
@@ -179,9 +178,13 @@ func (k *copying) skip(name, why string) {
 	}
 }
 
-// fail tells of one of several failures.
+// fail tells of one of several failures. What makes going on pointless fails many and is told once, at the end.
 func (k *copying) fail(err error) {
-	if err != nil && !errors.Is(err, context.Canceled) {
+	switch {
+	case err == nil || errors.Is(err, context.Canceled):
+	case fatal(err):
+		k.fatal = err
+	default:
 		k.s.report("cp", err)
 		k.failed.errs = append(k.failed.errs, err)
 		k.failed.failed++
