@@ -1,12 +1,18 @@
 package shell
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
+	"unicode/utf8"
 
 	"github.com/spf13/pflag"
 
@@ -147,4 +153,101 @@ func (s *Shell) secret(line string) bool {
 		}
 	}
 	return false
+}
+
+// history is the lines typed so far and the file they are kept in.
+type history struct {
+	path  string // "" if there is none
+	lines []string
+}
+
+// open opens the file for appending, or fails if it is not a regular one of mode 0600.
+func (h *history) open() (*os.File, error) {
+	// O_NONBLOCK: a FIFO must not hold the shell.
+	f, err := os.OpenFile(h.path, os.O_RDWR|os.O_CREATE|os.O_APPEND|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("not a regular file")
+	}
+	if err == nil && info.Mode().Perm() != 0o600 {
+		err = f.Chmod(0o600)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// load reads the last lines of the file, and shortens it when it has twice as many. A file that
+// cannot be had is done without: history is never worth stopping for.
+func (h *history) load() {
+	if h.path == "" {
+		return
+	}
+	f, err := h.open()
+	if err != nil {
+		h.path = ""
+		return
+	}
+	defer f.Close()
+	end, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return
+	}
+	data, err := io.ReadAll(io.NewSectionReader(f, max(end-maxLine, 0), maxLine))
+	if err != nil {
+		return
+	}
+	lines := bytes.Split(bytes.TrimSuffix(data, []byte("\n")), []byte("\n"))
+	if end > maxLine {
+		lines = lines[1:] // cut in the middle
+	}
+	long := end > maxLine || len(lines) > 2*maxHistory
+	for _, line := range lines[max(len(lines)-maxHistory, 0):] {
+		if len(line) > 0 && utf8.Valid(line) {
+			h.lines = append(h.lines, string(line))
+		}
+	}
+	if long {
+		h.rewrite()
+	}
+}
+
+// rewrite replaces the file by the lines in memory. If that fails the old one stays.
+func (h *history) rewrite() {
+	f, err := os.CreateTemp(filepath.Dir(h.path), ".history-*") // mode 0600
+	if err != nil {
+		return
+	}
+	_, err = io.WriteString(f, strings.Join(h.lines, "\n")+"\n")
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), h.path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+	}
+}
+
+// add keeps a line and reports whether it did.
+func (h *history) add(line string) bool {
+	if strings.TrimSpace(line) == "" || line[0] == ' ' || line[0] == '\t' || strings.ContainsAny(line, "\n\r") ||
+		len(h.lines) > 0 && h.lines[len(h.lines)-1] == line {
+		return false
+	}
+	h.lines = append(h.lines, line)
+	if n := len(h.lines) - maxHistory; n > 0 {
+		h.lines = slices.Delete(h.lines, 0, n)
+	}
+	if h.path == "" {
+		return true
+	}
+	if f, err := h.open(); err == nil {
+		io.WriteString(f, line+"\n") // a line lost on a full disk is not worth a word
+		f.Close()
+	}
+	return true
 }

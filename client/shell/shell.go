@@ -9,14 +9,10 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/signal"
 	"path"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"github.com/spf13/pflag"
 
 	"ferry/client/remote"
 	"ferry/client/term"
@@ -145,37 +141,6 @@ func (s *Shell) each(ctx context.Context, cmd string, names []string, f func(nam
 		return several
 	}
 	return nil
-}
-
-// Call is one command as it was typed.
-type Call struct {
-	*pflag.FlagSet
-	words []Word // arguments without options
-	typed []Word // the whole command
-	name  string // of the command, whatever alias was typed
-
-	summary map[string]any // what the last object of the command has of its own, with JSON
-}
-
-// Args returns the arguments without options.
-func (c *Call) Args() []string {
-	out := make([]string, len(c.words))
-	for i, w := range c.words {
-		out[i] = w.Text
-	}
-	return out
-}
-
-// on tells whether a switch was given.
-func (c *Call) on(name string) bool {
-	v, err := c.GetBool(name)
-	return err == nil && v
-}
-
-// value returns the argument of an option, "" if it was not given.
-func (c *Call) value(name string) string {
-	v, _ := c.GetString(name)
-	return v
 }
 
 // Run reads and runs lines until the end, quit, or, without a person, the first failure. It returns the exit code.
@@ -355,117 +320,6 @@ func (s *Shell) command(ctx context.Context, cmd Cmd, call *Call) error {
 		return stopped(errInterrupted, err)
 	}
 	return err
-}
-
-// ending says why a context ended.
-func ending(ctx context.Context) error {
-	if errors.Is(context.Cause(ctx), errInterrupted) {
-		return errInterrupted
-	}
-	return errTerminated
-}
-
-var (
-	errInterrupted = errors.New("interrupted")
-	errTerminated  = errors.New("terminated")
-)
-
-// stopped is why with the hint of err, if that tells how to go on.
-func stopped(why, err error) error {
-	var r *hinted
-	if errors.As(err, &r) {
-		return &hinted{why, r.hint}
-	}
-	return why
-}
-
-// interruptible returns a context that ends with Ctrl-C; a second Ctrl-C ends the program, so that nothing can hang it,
-// unless it is for a program in front.
-func (s *Shell) interruptible(ctx context.Context) (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	keys := make(chan os.Signal, 2)
-	signal.Notify(keys, os.Interrupt)
-	done := make(chan struct{})
-	go func() {
-		for n := 0; ; n++ {
-			select {
-			case <-keys:
-				cancel(errInterrupted)
-			case <-done:
-				return
-			}
-			if n > 0 && s.programs.Load() == 0 {
-				os.Stderr.WriteString("\n")
-				os.Exit(exitStopped)
-			}
-		}
-	}()
-	return ctx, func() {
-		signal.Stop(keys)
-		close(done)
-		cancel(nil)
-	}
-}
-
-// parse takes options and arguments apart. Words keep what was quoted; a ~ that was quoted is a name as any other.
-func (c *Call) parse(words []Word) error {
-	words = slices.Clone(words)
-	texts := make([]string, len(words))
-	for i, w := range words {
-		if w.Text != "" && w.Quoted[0] && plainName(w.Text) != w.Text {
-			words[i].Text, words[i].Quoted = plainName(w.Text), append([]bool{true, true}, w.Quoted...)
-		}
-		texts[i] = words[i].Text
-	}
-	if err := c.FlagSet.Parse(texts); err != nil {
-		return err
-	}
-	c.words = arguments(c.FlagSet, words)
-	if !slices.Equal(c.Args(), c.FlagSet.Args()) { // what stands behind the first argument is none of the command's options
-		c.words = words[len(words)-c.NArg():]
-	}
-	return nil
-}
-
-// arguments returns the words that are neither options nor the values of options.
-func arguments(f *pflag.FlagSet, words []Word) (args []Word) {
-	for i := 0; i < len(words); i++ {
-		switch text := words[i].Text; {
-		case text == "--":
-			return append(args, words[i+1:]...)
-		case text == "-" || !strings.HasPrefix(text, "-"):
-			args = append(args, words[i])
-		case valueFollows(f, text):
-			i++
-		}
-	}
-	return args
-}
-
-// valueFollows tells whether the next word is the value of an option.
-func valueFollows(f *pflag.FlagSet, option string) bool {
-	if name, long := strings.CutPrefix(option, "--"); long {
-		flag := f.Lookup(name)
-		return flag != nil && flag.NoOptDefVal == ""
-	}
-	for i := 1; i < len(option); i++ {
-		flag := f.ShorthandLookup(option[i : i+1])
-		if flag == nil {
-			return false
-		}
-		if flag.NoOptDefVal == "" {
-			return i == len(option)-1
-		}
-	}
-	return false
-}
-
-// plainName returns a name so that a ~ at its beginning does not stand for the home.
-func plainName(name string) string {
-	if name == "~" || strings.HasPrefix(name, "~/") {
-		return "./" + name
-	}
-	return name
 }
 
 func (s *Shell) prompt() string {

@@ -30,7 +30,7 @@ func TestExamples(t *testing.T) {
 					t.Errorf("%s: %v", example, err)
 				}
 			}
-			if !strings.Contains(ran, c.Name+" ") {
+			if !strings.Contains(ran, c.Name+" ") && c.Name != "ln" { // that is refused: its examples are what to do instead
 				t.Errorf("the example %q of %s runs %s", example, c.Name, ran)
 			}
 		}
