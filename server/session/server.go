@@ -325,8 +325,8 @@ func (s *Server) expire(h *home) {
 	s.active.Add(1)
 	go func() {
 		defer s.active.Done()
-		if n := h.store.Expire(s.ctx, s.Timing.Keep); n > 0 {
-			s.Log.Info("old uploads dropped", "user", h.name, "count", n)
+		if n := h.store.Expire(s.ctx, s.Timing.Keep); n.Files > 0 {
+			s.Log.Info("old uploads dropped", "user", h.name, "count", n.Files, "bytes", n.Bytes)
 		}
 	}()
 }

@@ -70,10 +70,28 @@ type Meta struct {
 	ModTime *time.Time
 }
 
+// Amount is how much of a tree there is or, as a limit, may be; then 0 is no limit.
+type Amount struct {
+	Bytes int64 // the lengths of all files
+	Files int64 // files, directories and whatever else has a name, but not the top
+}
+
+// Plus returns a and b together.
+func (a Amount) Plus(b Amount) Amount { return Amount{a.Bytes + b.Bytes, a.Files + b.Files} }
+
+// Minus returns a without b.
+func (a Amount) Minus(b Amount) Amount { return Amount{a.Bytes - b.Bytes, a.Files - b.Files} }
+
 // Usage is what a tree takes up and what is left on its medium.
 type Usage struct {
-	Free, Total int64 // bytes of the medium; -1 if unknown
+	Used        Amount // an unfinished upload counts as a file of its declared length
+	Free, Total int64  // bytes of the medium; -1 if unknown
 }
+
+// QuotaError refuses what would make a tree take up more than it may.
+type QuotaError struct{ Used, Limit, Need Amount }
+
+func (e *QuotaError) Error() string { return "the tree may not take up more" }
 
 // Spec describes an upload.
 type Spec struct {
@@ -101,6 +119,10 @@ type Spec struct {
 
 // Storage is one account's tree. All methods are safe for concurrent use. What Mkdir, Remove, RemoveAll, Rename, SetMeta
 // and Commit did is durable when they return nil.
+//
+// A tree never takes up more than it may, whatever runs at the same time: the declared length counts from Upload on, next to
+// the file that will be replaced, and that one until Commit has replaced it. Limits that have become lower than what is there
+// refuse only what takes up more.
 type Storage interface {
 	// Stat describes a name. Errors: fs.ErrNotExist, ErrBadPath, ErrNotDir.
 	Stat(ctx context.Context, name string) (Entry, error)
@@ -110,7 +132,7 @@ type Storage interface {
 	// Open opens a file for reading; version "" is whatever is there. Errors: fs.ErrNotExist, ErrChanged, ErrIsDir, ErrNotRegular.
 	Open(ctx context.Context, name, version string) (Reader, error)
 	// Mkdir makes a directory (mode 0777 & ~umask), with parents all that are missing above it and no complaint when it
-	// is there already. Errors: fs.ErrExist, fs.ErrNotExist (parent), ErrNotDir.
+	// is there already. Errors: fs.ErrExist, fs.ErrNotExist (parent), ErrNotDir, *QuotaError.
 	Mkdir(ctx context.Context, name string, parents bool) error
 	// Remove removes a file, a link or an empty directory. Errors: fs.ErrNotExist, ErrNotEmpty; the top is ErrBadPath.
 	Remove(ctx context.Context, name string) error
@@ -127,11 +149,11 @@ type Storage interface {
 	// SetMeta changes a file's or directory's mode (& ~umask) or time; may be ErrUnsupported. With a zero Meta it only makes sure that
 	// what the name shows is durable, which is unknown of what was committed without sync, or by a Commit that failed.
 	SetMeta(ctx context.Context, name string, m Meta) error
-	// Usage tells how full the medium is.
+	// Usage tells what the tree takes up and how full the medium is. The first time that may take a walk.
 	Usage(ctx context.Context) (Usage, error)
 	// Upload opens a new upload, or with s.ID reopens that one: its epoch is raised, older handles are fenced after their
 	// running writes end, and Path, Length, ModTime, Mode, Job, Expect, Parents become those of s. Errors: ErrNoSpace
-	// before a byte was written, ErrIsDir (target), fs.ErrNotExist (ID unknown, or parent missing without Parents). Of an
+	// or a *QuotaError before a byte was written, ErrIsDir (target), fs.ErrNotExist (ID unknown, or parent missing without Parents). Of an
 	// Ephemeral upload the target may be looked at by Commit only, which then returns these errors.
 	Upload(ctx context.Context, s Spec) (Upload, error)
 	// Uploads yields the staged uploads, those with an open handle too, oldest first.

@@ -59,7 +59,7 @@ func (h *Home) Commit(ctx context.Context, sync bool, ups ...storage.Upload) []s
 		defer m.u.s.mu.Unlock()
 	}
 	each(batch, func(m *member) { m.res.Err = m.settle(sync) })
-	dests := h.publish(batch, sync)
+	dests := h.publish(ctx, batch, sync)
 	if sync {
 		h.syncDests(dests)
 	}
@@ -151,13 +151,13 @@ func (m *member) settle(sync bool) error {
 }
 
 // publish puts each member that is settled under its name and returns the directories that changed.
-func (h *Home) publish(batch []*member, sync bool) map[string]*dest {
-	h.names.Lock()
+func (h *Home) publish(ctx context.Context, batch []*member, sync bool) map[string]*dest {
+	h.lockNames()
 	defer h.names.Unlock()
 	dests := map[string]*dest{}
 	for _, m := range batch {
 		if m.res.Err == nil {
-			m.res.Err = h.place(m, dests, sync)
+			m.res.Err = h.place(ctx, m, dests, sync)
 		}
 	}
 	if !sync || len(dests) == 0 {
@@ -172,7 +172,7 @@ func (h *Home) publish(batch []*member, sync bool) map[string]*dest {
 }
 
 // place renames the data of one member over its target.
-func (h *Home) place(m *member, dests map[string]*dest, sync bool) error {
+func (h *Home) place(ctx context.Context, m *member, dests map[string]*dest, sync bool) error {
 	spec := &m.u.s.spec
 	if spec.Path == "/" {
 		return storage.ErrIsDir
@@ -182,7 +182,7 @@ func (h *Home) place(m *member, dests map[string]*dest, sync bool) error {
 	if d == nil {
 		dir, err := h.openDir(above)
 		if spec.Parents && errors.Is(err, fs.ErrNotExist) {
-			dir, err = h.makeDir(above, sync)
+			dir, err = h.makeDir(ctx, above, sync)
 		}
 		if err != nil {
 			return err
@@ -231,15 +231,28 @@ func (h *Home) place(m *member, dests map[string]*dest, sync bool) error {
 	}
 	if err := h.rename(m.from, m.base, d.fd, base, flags); err != nil {
 		err = fail("publish", err)
-		if unix.Fstatat(m.from, m.base, &st, unix.AT_SYMLINK_NOFOLLOW) == unix.ENOENT {
+		var left unix.Stat_t
+		if unix.Fstatat(m.from, m.base, &left, unix.AT_SYMLINK_NOFOLLOW) == unix.ENOENT {
 			// Done all the same, as network file systems can: nobody may write to what is published now.
+			m.u.s.named(there, &st)
 			h.loose = true
 			return m.u.s.lose(err)
 		}
 		return err
 	}
+	m.u.s.named(there, &st)
 	m.dest = d
 	return nil
+}
+
+// named counts s among the names from now on, in the place of what st is of, if there was anything.
+func (s *staging) named(there bool, st *unix.Stat_t) {
+	var replaced storage.Amount
+	if there {
+		replaced = weightOf(st)
+	}
+	s.h.meter.publish(s.weight, replaced)
+	s.weight = storage.Amount{}
 }
 
 // keepSame leaves the file that is there, which st is of, in place if its content is that of m, and gives it the time and the

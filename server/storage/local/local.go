@@ -44,11 +44,16 @@ type Options struct {
 	SyncEvery int64         // bytes of an upload after which it is synced in the background; 0: 256 MiB
 	SyncAfter time.Duration // time after which it is, whatever its size; 0: 5 s
 	Owner     string        // the account, kept with its uploads
+
+	Limits func() storage.Amount // what the tree may take up, asked for at every decision; nil: no limits
+	// Restore returns what Counted said of the names when the tree was closed, if nothing can have changed it since. It is called at most
+	// once, before the first change or count, and must have made sure that it will not return that again.
+	Restore func() (storage.Amount, bool)
 }
 
 // Home is a storage.Storage in a directory.
 //
-// Its locks are taken in this order: life, a staging's mu, names, mu.
+// Its locks are taken in this order: life, a staging's mu, names, mu, the meter's mu.
 type Home struct {
 	root      *os.Root
 	top       inode
@@ -68,8 +73,10 @@ type Home struct {
 	life   sync.RWMutex // held shared while the staging directory is in use, exclusively by Close
 	closed bool         // guarded by life
 
-	names sync.Mutex // serialises what changes names
-	loose bool       // guarded by names: some directory was changed and not synced
+	names   sync.Mutex                    // serialises what changes names: taken by lockNames
+	loose   bool                          // guarded by names: some directory was changed and not synced
+	restore func() (storage.Amount, bool) // guarded by names: Options.Restore until it was called
+	meter   meter
 
 	stageID atomic.Pointer[inode] // of the staging directory, nil when there is none
 	mu      sync.Mutex            // guards what follows
@@ -108,7 +115,7 @@ func Open(dir string, opts Options) (*Home, error) {
 	h := &Home{
 		root: root, log: opts.Log, ops: again(opts.Ops), syncEvery: opts.SyncEvery, syncAfter: opts.SyncAfter,
 		owner: opts.Owner, umask: umask(), start: time.Now(), token: fmt.Sprintf("%x", key[:8]),
-		stage: -1, open: map[io.Closer]bool{},
+		stage: -1, open: map[io.Closer]bool{}, restore: opts.Restore, meter: meter{limits: opts.Limits},
 	}
 	h.bufs.New = func() any { return new([block.Size]byte) }
 	d, err := h.openDir("/")

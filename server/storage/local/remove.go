@@ -64,8 +64,8 @@ func (r *removal) remove(d *dir, base, name string) bool {
 		err = r.may(name)
 	}
 	if err == nil {
-		r.h.names.Lock()
-		err = fail("remove", r.h.ops.Unlink(d.fd, base, flags))
+		r.h.lockNames()
+		err = r.h.unlink(d, base, flags)
 		r.h.names.Unlock()
 	}
 	switch {
@@ -125,7 +125,7 @@ func (r *removal) pass(sub *dir, name string) (found, all bool, err error) {
 
 // sync makes durable what a directory lost.
 func (r *removal) sync(d *dir) {
-	r.h.names.Lock()
+	r.h.lockNames()
 	defer r.h.names.Unlock()
 	if err := r.h.syncDirs(d.fd); err != nil && r.err == nil {
 		r.err = err

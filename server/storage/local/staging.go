@@ -47,12 +47,13 @@ type staging struct {
 	end   atomic.Int64 // end of the last byte written, of Ephemeral uploads only
 	owes  int64        // its part of h.owed; guarded by h.mu
 
-	mu     sync.RWMutex // held shared by running reads and writes, exclusively by what fences them; guards what follows
-	spec   storage.Spec // Touched is in seen
-	fd     int          // data, -1 when there is no open handle
-	timer  *time.Timer  // of the background sync, while fd is open
-	handle *upload      // the newest, nil when closed
-	gone   error        // what every use returns once it is published, dropped or lost
+	mu     sync.RWMutex   // held shared by running reads and writes, exclusively by what fences them; guards what follows
+	spec   storage.Spec   // Touched is in seen
+	weight storage.Amount // what it counts for
+	fd     int            // data, -1 when there is no open handle
+	timer  *time.Timer    // of the background sync, while fd is open
+	handle *upload        // the newest, nil when closed
+	gone   error          // what every use returns once it is published, dropped or lost
 }
 
 // journal is upload.json.
@@ -203,6 +204,11 @@ func (h *Home) load() error {
 		}
 	}
 	h.staged = staged
+	var sum storage.Amount
+	for _, s := range staged {
+		sum = sum.Plus(s.weight)
+	}
+	h.meter.load(sum)
 	return nil
 }
 
@@ -270,7 +276,7 @@ func (h *Home) readStaging(stage int, id string) (*staging, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &staging{h: h, id: id, spec: spec, fd: -1}
+	s := &staging{h: h, id: id, spec: spec, fd: -1, weight: storage.Amount{Bytes: max(spec.Length, data.Size), Files: 1}}
 	touched := spec.Touched
 	if changed := time.Unix(data.Ctim.Unix()); changed.After(touched) {
 		touched = changed
@@ -336,6 +342,9 @@ func (h *Home) Upload(ctx context.Context, s storage.Spec) (storage.Upload, erro
 	if s.Length < 0 {
 		return nil, errors.New("upload: negative length")
 	}
+	if err := h.countFor(ctx); err != nil {
+		return nil, err
+	}
 	s.Ephemeral = s.Ephemeral && s.ID == ""
 	if s.Ephemeral {
 		return h.light(s)
@@ -392,7 +401,7 @@ func replaceable(st *unix.Stat_t) error {
 
 // reserve finds room for need more bytes of s next to what other open uploads have still to write.
 func (h *Home) reserve(s *staging, stage int, need int64) error {
-	u, err := usage(stage)
+	u, err := medium(stage)
 	if err != nil {
 		return err
 	}
@@ -435,10 +444,15 @@ func (h *Home) light(spec storage.Spec) (storage.Upload, error) {
 	if mode == 0 {
 		mode = 0o666
 	}
-	fd, err := h.ops.Open(stage, lightPrefix+s.id, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, mode)
+	fd := -1
+	if err = s.weigh(spec.Length); err == nil {
+		fd, err = h.ops.Open(stage, lightPrefix+s.id, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, mode)
+		err = fail("open staging", err)
+	}
 	if err != nil {
 		h.paid(s, spec.Length)
-		return nil, fail("open staging", err)
+		s.unweigh()
+		return nil, err
 	}
 	s.fd = fd
 	return s.give(), nil
@@ -461,6 +475,10 @@ func (h *Home) create(spec storage.Spec) (storage.Upload, error) {
 	if err := h.reserve(s, stage, spec.Length); err != nil {
 		return nil, err
 	}
+	if err := s.weigh(spec.Length); err != nil {
+		h.paid(s, spec.Length)
+		return nil, err
+	}
 	err = fail("make staging", h.ops.Mkdir(stage, s.id, 0o700))
 	if err == nil {
 		s.fd, err = h.fill(stage, spec)
@@ -473,6 +491,7 @@ func (h *Home) create(spec storage.Spec) (storage.Upload, error) {
 		if err := h.clear(stage, s.id); err != nil {
 			h.log.Warn("failed upload stays until the next start", "id", s.id, "error", err)
 		}
+		s.unweigh()
 		return nil, err
 	}
 	h.mu.Lock()
@@ -540,7 +559,7 @@ func (s *staging) reopen(spec storage.Spec) (storage.Upload, error) {
 	return s.give(), nil
 }
 
-// resize makes journal and data what spec says.
+// resize makes journal and data what spec says. Until that is done the longer of the two lengths counts.
 func (s *staging) resize(dir int, spec storage.Spec) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(s.fd, &st); err != nil {
@@ -552,13 +571,18 @@ func (s *staging) resize(dir int, spec storage.Spec) error {
 	if err := s.h.reserve(s, dir, max(0, spec.Length-st.Blocks*512)); err != nil {
 		return err
 	}
+	if err := s.weigh(max(spec.Length, s.weight.Bytes)); err != nil {
+		return err
+	}
 	if err := s.h.writeJournal(dir, spec); err != nil {
 		return err
 	}
 	if st.Size != spec.Length {
-		return fail("size staging", s.h.ops.Truncate(s.fd, spec.Length))
+		if err := s.h.ops.Truncate(s.fd, spec.Length); err != nil {
+			return fail("size staging", err)
+		}
 	}
-	return nil
+	return s.weigh(spec.Length)
 }
 
 // give makes the handle of the current epoch. s.mu must be held, or s known to nobody else.
@@ -590,6 +614,7 @@ func (s *staging) shut() {
 // finish closes the data for good, leaving why to every handle. s.mu must be held.
 func (s *staging) finish(why error) {
 	s.shut()
+	s.unweigh()
 	s.gone = why
 	if !s.spec.Ephemeral {
 		s.h.mu.Lock()
@@ -754,12 +779,12 @@ func (h *Home) Drop(ctx context.Context, id string) error {
 	return s.drop()
 }
 
-// Expire drops the uploads without an open handle that were not touched for olderThan, and returns how many. Time is counted
+// Expire drops the uploads without an open handle that were not touched for olderThan, and returns what they counted for. Time is counted
 // by the monotonic clock while the Home is open; an upload that was touched in what is now the future counts as touched when
 // it was read.
-func (h *Home) Expire(ctx context.Context, olderThan time.Duration) (dropped int) {
+func (h *Home) Expire(ctx context.Context, olderThan time.Duration) (dropped storage.Amount) {
 	if h.enter() != nil {
-		return 0
+		return dropped
 	}
 	defer h.life.RUnlock()
 	all, err := h.all()
@@ -771,10 +796,11 @@ func (h *Home) Expire(ctx context.Context, olderThan time.Duration) (dropped int
 			continue
 		}
 		if s.handle == nil && s.gone == nil && time.Since(h.start)-time.Duration(s.seen.Load()) >= olderThan {
+			weight := s.weight
 			if err := s.drop(); err != nil {
 				h.log.Warn("cannot expire an upload", "id", s.id, "error", err)
 			} else {
-				dropped++
+				dropped = dropped.Plus(weight)
 			}
 		}
 		s.mu.Unlock()

@@ -154,11 +154,11 @@ func TestExpire(t *testing.T) {
 			must(t, u.Close())
 		}
 	}
-	if n := h.Expire(bg, time.Hour); n != 0 {
-		t.Errorf("%d expired at once", n)
+	if n := h.Expire(bg, time.Hour); n.Files != 0 {
+		t.Errorf("%+v expired at once", n)
 	}
-	if n := h.Expire(bg, 0); n != 2 {
-		t.Errorf("%d expired of two without a handle", n)
+	if n := h.Expire(bg, 0); n != (storage.Amount{Bytes: 20, Files: 2}) {
+		t.Errorf("%+v expired of two without a handle", n)
 	}
 	h.Close()
 	// The clock was years ahead when it was last touched: it counts from now.
@@ -172,16 +172,16 @@ func TestExpire(t *testing.T) {
 	must(t, err)
 	must(t, os.WriteFile(name, b, 0o600))
 	h = open(t, home, Options{})
-	if n := h.Expire(bg, time.Minute); n != 0 {
-		t.Errorf("%d expired that was touched in the future", n)
+	if n := h.Expire(bg, time.Minute); n.Files != 0 {
+		t.Errorf("%+v expired that was touched in the future", n)
 	}
 	for s, err := range h.Uploads(bg) {
 		if must(t, err); s.Touched.After(time.Now()) {
 			t.Errorf("touched %v", s.Touched)
 		}
 	}
-	if n := h.Expire(bg, 0); n != 1 {
-		t.Errorf("%d expired that is old enough", n)
+	if n := h.Expire(bg, 0); n != (storage.Amount{Bytes: 10, Files: 1}) {
+		t.Errorf("%+v expired that is old enough", n)
 	}
 	if got := below(t, home); len(got) != 0 {
 		t.Errorf("left: %q", got)

@@ -157,10 +157,10 @@ func (h *Home) Mkdir(ctx context.Context, name string, parents bool) error {
 	if name == "/" && !parents {
 		return fs.ErrExist
 	}
-	h.names.Lock()
+	h.lockNames()
 	defer h.names.Unlock()
 	if parents {
-		d, err := h.makeDir(name, true)
+		d, err := h.makeDir(ctx, name, true)
 		if err != nil {
 			return err
 		}
@@ -172,27 +172,26 @@ func (h *Home) Mkdir(ctx context.Context, name string, parents bool) error {
 		return err
 	}
 	defer d.Close()
-	if err := h.ops.Mkdir(d.fd, base, 0o777); err != nil {
-		return fail("mkdir", err)
+	if err := h.mkdir(ctx, d.fd, base); err != nil {
+		return err
 	}
 	return h.syncDirs(d.fd)
 }
 
 // makeDir opens the directory called name and makes it and those above it where they are missing. names must be held: until
 // a new directory's entry is synced nobody may put anything into it and call that stored.
-func (h *Home) makeDir(name string, sync bool) (*dir, error) {
+func (h *Home) makeDir(ctx context.Context, name string, sync bool) (*dir, error) {
 	d, err := h.openDir(name)
 	if name == "/" || !errors.Is(err, fs.ErrNotExist) {
 		return d, err
 	}
-	above, err := h.makeDir(path.Dir(name), sync)
+	above, err := h.makeDir(ctx, path.Dir(name), sync)
 	if err != nil {
 		return nil, err
 	}
 	defer above.Close()
-	err = h.ops.Mkdir(above.fd, path.Base(name), 0o777)
-	if err != nil && err != unix.EEXIST {
-		return nil, fail("mkdir", err)
+	if err := h.mkdir(ctx, above.fd, path.Base(name)); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
 	}
 	if !sync {
 		h.loose = true
@@ -231,7 +230,7 @@ func (h *Home) Remove(ctx context.Context, name string) error {
 	if name == "/" {
 		return storage.ErrBadPath
 	}
-	h.names.Lock()
+	h.lockNames()
 	defer h.names.Unlock()
 	d, base, err := h.at(name)
 	if err != nil {
@@ -246,10 +245,23 @@ func (h *Home) Remove(ctx context.Context, name string) error {
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
 		flags = unix.AT_REMOVEDIR
 	}
+	if err := h.unlink(d, base, flags); err != nil {
+		return err
+	}
+	return h.syncDirs(d.fd)
+}
+
+// unlink removes a name from a directory, and counts that. names must be held.
+func (h *Home) unlink(d *dir, base string, flags int) error {
+	st, err := d.stat(base)
+	if err != nil {
+		return err
+	}
 	if err := h.ops.Unlink(d.fd, base, flags); err != nil {
 		return fail("remove", err)
 	}
-	return h.syncDirs(d.fd)
+	h.meter.unname(weightOf(&st))
+	return nil
 }
 
 // Rename moves a file, a link or a directory.
@@ -257,7 +269,7 @@ func (h *Home) Rename(ctx context.Context, from, to string, replace bool) error 
 	if from == "/" || to == "/" || strings.HasPrefix(to, from+"/") {
 		return storage.ErrBadPath
 	}
-	h.names.Lock()
+	h.lockNames()
 	defer h.names.Unlock()
 	src, fromBase, err := h.at(from)
 	if err != nil {
@@ -285,8 +297,7 @@ func (h *Home) Rename(ctx context.Context, from, to string, replace bool) error 
 	case inodeOf(&old) == inodeOf(&there) && src.id == dst.id && fromBase == toBase:
 		return nil
 	case inodeOf(&old) == inodeOf(&there): // two names of one file: renameat would leave both
-		err = fail("rename", h.ops.Unlink(src.fd, fromBase, 0))
-		if err != nil {
+		if err := h.unlink(src, fromBase, 0); err != nil {
 			return err
 		}
 		return h.syncDirs(dst.fd, src.fd)
@@ -297,6 +308,9 @@ func (h *Home) Rename(ctx context.Context, from, to string, replace bool) error 
 	}
 	if err != nil {
 		return fail("rename", err)
+	}
+	if replace && flags == 0 {
+		h.meter.unname(weightOf(&there))
 	}
 	if src.id == dst.id {
 		return h.syncDirs(dst.fd)
@@ -360,7 +374,7 @@ func (h *Home) SetMeta(ctx context.Context, name string, m storage.Meta) error {
 	if err := h.ops.Sync(fd); err != nil {
 		return fail("sync", err)
 	}
-	h.names.Lock()
+	h.lockNames()
 	defer h.names.Unlock()
 	return h.syncDirs(d.fd)
 }
@@ -374,17 +388,30 @@ func (h *Home) setTime(dir int, base string, t time.Time) error {
 	return fail("set time", h.ops.Times(dir, base, []unix.Timespec{{Nsec: unix.UTIME_OMIT}, ts}))
 }
 
-// Usage tells how full the file system is.
+// Usage tells what the tree takes up and how full the file system is.
 func (h *Home) Usage(ctx context.Context) (storage.Usage, error) {
 	d, err := h.openDir("/")
 	if err != nil {
 		return storage.Usage{}, err
 	}
 	defer d.Close()
-	return usage(d.fd)
+	used, known := h.meter.total()
+	if !known {
+		h.lockNames()
+		err := h.measure(ctx)
+		used, _ = h.meter.total()
+		h.names.Unlock()
+		if err != nil {
+			return storage.Usage{}, err
+		}
+	}
+	u, err := medium(d.fd)
+	u.Used = used
+	return u, err
 }
 
-func usage(fd int) (storage.Usage, error) {
+// medium tells how full the file system is.
+func medium(fd int) (storage.Usage, error) {
 	var st unix.Statfs_t
 	if err := retryErr(func() error { return unix.Fstatfs(fd, &st) }); err != nil {
 		return storage.Usage{}, fail("statfs", err)

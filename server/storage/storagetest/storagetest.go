@@ -36,7 +36,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Storage, f Features) {
 		{"Names", names}, {"BadNames", badNames}, {"Tree", tree}, {"RemoveAll", removeAll}, {"Errors", errorTable}, {"Rename", rename}, {"List", list},
 		{"Contents", contents}, {"Ephemeral", ephemeral}, {"Reader", reader}, {"Bounds", bounds}, {"Resume", resume},
 		{"Fence", fence}, {"Adopt", adopt}, {"Keep", keep}, {"Expect", expect}, {"Same", same}, {"Group", group}, {"Parents", parents},
-		{"Uploads", uploads}, {"NoSpace", noSpace}, {"Meta", meta}, {"Restart", restart}, {"Closed", closed},
+		{"Uploads", uploads}, {"NoSpace", noSpace}, {"Used", used}, {"Meta", meta}, {"Restart", restart}, {"Closed", closed},
 		{"Cancelled", cancelled}, {"Concurrent", concurrent}, {"FenceRace", fenceRace},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -1045,6 +1045,99 @@ func noSpace(e *env) {
 	_, err = e.commit(u) // still good
 	e.ok(err)
 	e.holds("/f", "abc")
+}
+
+// used holds that the storage knows what it takes up after everything that changes it.
+func used(e *env) {
+	var want storage.Amount
+	holds := func(what string) {
+		e.Helper()
+		u, err := e.s.Usage(bg)
+		e.ok(err)
+		if u.Used != want {
+			e.Fatalf("%s: %+v used, want %+v", what, u.Used, want)
+		}
+	}
+	add := func(bytes, files int64) { want = want.Plus(storage.Amount{Bytes: bytes, Files: files}) }
+	holds("at first")
+	e.put("/a", "12345")
+	add(5, 1)
+	holds("a file")
+	e.put("/a", "123")
+	add(-2, 0)
+	holds("a shorter version")
+	e.ok(e.s.Mkdir(bg, "/d/e", true))
+	add(0, 2)
+	holds("two directories")
+	e.is("the same", e.s.Mkdir(bg, "/d", false), fs.ErrExist)
+	e.ok(e.s.Mkdir(bg, "/d", true))
+	holds("directories that are there")
+	u := e.upload(storage.Spec{Path: "/d/new/b", Length: 100, Parents: true})
+	add(100, 1)
+	holds("an upload of 100 bytes, none of which has arrived")
+	e.ok(u.Put(bg, 0, random(1, 100)))
+	e.ok(u.Close())
+	holds("unfinished")
+	reopen := func(length int64) {
+		spec := u.Spec()
+		spec.Length = length
+		u = e.upload(spec)
+	}
+	reopen(300)
+	add(200, 0)
+	holds("a longer source")
+	reopen(50)
+	add(-250, 0)
+	holds("a shorter source")
+	_, err := e.commit(u)
+	e.ok(err)
+	u.Close()
+	add(0, 1)
+	holds("committed with a directory")
+	u = e.upload(storage.Spec{Path: "/a", Length: 7})
+	add(7, 1)
+	e.ok(e.s.Drop(bg, u.Spec().ID))
+	add(-7, -1)
+	holds("dropped")
+	small := storage.Spec{Path: "/a", Length: 3, Ephemeral: true, KeepSame: true}
+	u = e.upload(small)
+	add(3, 1)
+	holds("a small upload")
+	e.ok(u.Put(bg, 0, []byte("123")))
+	if r := e.s.Commit(bg, true, u)[0]; r.Err != nil || !r.Same {
+		e.Fatalf("%+v", r)
+	}
+	add(-3, -1)
+	holds("a small upload of what was there")
+	u = e.upload(small)
+	e.ok(u.Close())
+	holds("a small upload that was given up")
+	e.is("a rename onto itself", e.s.Rename(bg, "/a", "/a", true), nil)
+	e.ok(e.s.Rename(bg, "/a", "/c", false))
+	e.ok(e.s.Rename(bg, "/d/e", "/e", false))
+	holds("renamed")
+	e.ok(e.s.Rename(bg, "/c", "/d/new/b", true))
+	add(-50, -1)
+	holds("moved over another file")
+	e.ok(e.s.Remove(bg, "/d/new/b"))
+	add(-3, -1)
+	e.ok(e.s.Remove(bg, "/d/new"))
+	add(0, -1)
+	holds("removed")
+	e.ok(e.s.Mkdir(bg, "/t/u", true))
+	e.put("/t/u/f", "1234")
+	n, err := e.s.RemoveAll(bg, "/t", func(string) error { return nil }, func(name string, why error) { e.Errorf("%s: %v", name, why) })
+	if n != 3 || err != nil {
+		e.Errorf("%d removed, %v", n, err)
+	}
+	holds("a tree removed")
+	u = e.upload(storage.Spec{Path: "/big", Length: 1 << 20})
+	add(1<<20, 1)
+	e.ok(u.Close())
+	if e.f.Reopen != nil {
+		e.s = e.f.Reopen(e.T, e.s)
+		holds("opened again")
+	}
 }
 
 func meta(e *env) {
