@@ -319,6 +319,7 @@ func TestQuestionRepeated(t *testing.T) {
 	mustWrite(t, r.home("f"), []byte("x"))
 	for name, ask := range map[string]func(ctx context.Context, c *remote.Client) error{
 		"ping":    func(ctx context.Context, c *remote.Client) error { return c.Ping(ctx) },
+		"df":      func(ctx context.Context, c *remote.Client) error { _, err := c.Df(ctx); return err },
 		"stat":    func(ctx context.Context, c *remote.Client) error { _, err := c.Stat(ctx, "/f"); return err },
 		"sum":     func(ctx context.Context, c *remote.Client) error { _, err := c.Sum(ctx, "/f"); return err },
 		"uploads": func(ctx context.Context, c *remote.Client) error { _, err := c.Uploads(ctx); return err },

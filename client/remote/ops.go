@@ -174,3 +174,10 @@ func (c *Client) Drop(ctx context.Context, upload string) error {
 	r := &wire.DropRequest{Request: wire.Request{Cmd: wire.CmdDrop}, Upload: upload}
 	return c.ask(ctx, r, &r.Ident, &wire.EmptyAnswer{})
 }
+
+// Df tells how much room the account has.
+func (c *Client) Df(ctx context.Context) (wire.DfAnswer, error) {
+	var a wire.DfAnswer
+	err := c.ask(ctx, &wire.EmptyRequest{Request: wire.Request{Cmd: wire.CmdDf}}, nil, &a)
+	return a, err
+}

@@ -22,7 +22,7 @@ func adminCommands() []Command {
 		"A new password is asked for here, or comes from --generate, --password-stdin, --new-password-file FILE or --new-password-command\n" +
 		"CMD; the server never sees it. import and export are for the server's machine only."
 	return []Command{
-		adminCommand("user", accountFields(), "user add|mod|passwd|del|lock|unlock|expire|show|list|key|check|explain ...", "accounts: add, change, look at, remove", noted,
+		adminCommand("user", accountFields(), "user add|mod|passwd|del|lock|unlock|expire|show|list|key|check|explain|recount ...", "accounts: add, change, look at, remove", noted,
 			[]string{"user add bob --generate", "user lock bob --reason 'on leave'"}, func(typed []string) []string { return append([]string{"user"}, typed...) }),
 		adminCommand("sessions", sessionFields(), "sessions [list]", "who is logged in, from where, doing what", "", []string{"sessions", "sessions list"}, listing("sessions")),
 		adminCommand("kick", nil, "kick ID|USER", "end a session, or all of a user",
@@ -50,11 +50,16 @@ func accountFields() []Field {
 		{"locked", "string", `why it is closed, "" if it is not`},
 		{"must_change_password", "boolean", "nobody gets in with the password until it is changed"},
 		{"quota", "integer", "bytes, 0 is no limit"},
-		{"quota_files", "integer", "files, 0 is no limit"},
+		{"quota_files", "integer", "files and directories, 0 is no limit"},
 		{"max_file_size", "integer", "bytes, 0 is no limit"},
 		{"rate_up", "integer", "bytes a second, 0 is no limit"},
 		{"rate_down", "integer", "bytes a second, 0 is no limit"},
 		{"max_sessions", "integer", "0 is no limit"},
+		{"used", "integer", "bytes of all files, unfinished uploads included; absent if not counted yet"},
+		{"files", "integer", "files and directories; absent if not counted yet"},
+		{"used_before", "integer", "recount: what was believed"},
+		{"files_before", "integer", "recount: what was believed"},
+		{"last_login", "time", "absent if there was none"},
 		{"password", "string", "that --generate made"},
 		{"text", "string", "a line of check, explain or help"},
 	}
@@ -128,7 +133,9 @@ func (s *Shell) order(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	changes := !slices.ContainsFunc(args, func(w string) bool { return slices.Contains([]string{"list", "show", "check", "explain", "--help"}, w) })
+	changes := !slices.ContainsFunc(args, func(w string) bool {
+		return slices.Contains([]string{"list", "show", "check", "explain", "recount", "--help"}, w)
+	})
 	answer, err := s.client.Admin(ctx, args, "", s.JSON, changes)
 	password := ""
 	if err == nil && answer.Password != nil {

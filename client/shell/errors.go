@@ -163,7 +163,7 @@ func hintOf(err error) string {
 		wire.NotEmpty:   "remove what is in it first",
 		wire.Superseded: "the other ferry goes on with it",
 		wire.Uncertain:  "look whether it was done before you try again",
-		wire.Quota:      "remove something, or ask the administrator for more",
+		wire.Quota:      "remove something (resume lists unfinished uploads), or ask the administrator for more",
 		wire.NoSpace:    "run the same command again when there is room: what was moved is not moved again",
 		wire.Kicked:     "login NAME begins another one; the same command goes on with what was being moved",
 		wire.Version:    "use a ferry of the same age as the server's",

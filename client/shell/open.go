@@ -181,17 +181,36 @@ func logoutCommand() Command {
 }
 
 func whoamiCommand() Command {
-	return Command{Name: "whoami", Group: "session", Usage: "whoami", Short: "who is logged in where, with which rights",
+	return Command{Name: "whoami", Group: "session", Usage: "whoami", Short: "who is logged in where, with which rights and quota",
 		Examples: []string{"whoami", "whoami > me.txt"}, Fields: []Field{{"user", "string", "name of the account"}, {"server", "string", "address"},
-			{"program", "string", "the server's name and version"}, {"rights", "list", "what the account may do"}}, Login: true, Max: 0,
-		Wire: []string{wire.CmdPing}, Run: func(ctx context.Context, s *Shell, c *Call) error {
+			{"program", "string", "the server's name and version"}, {"rights", "list", "what the account may do"},
+			{"used", "integer", "bytes of all files of the account, unfinished uploads included"}, {"quota", "integer", "how many there may be; 0: no limit"},
+			{"files", "integer", "files and directories"}, {"quota_files", "integer", "how many there may be; 0: no limit"}}, Login: true, Max: 0,
+		Wire: []string{wire.CmdPing, wire.CmdDf}, Run: func(ctx context.Context, s *Shell, c *Call) error {
 			if err := s.client.Ping(ctx); err != nil {
 				return err
 			}
+			room, err := s.client.Df(ctx)
+			if err != nil {
+				return err
+			}
 			i, o := s.client.Info(), s.client.Options()
-			return s.emit(map[string]any{"user": i.User, "server": o.Address, "program": i.Server, "rights": i.Rights},
-				fmt.Sprintf("%s on %s, rights: %s\n", term.Escape(i.User), o.Address, term.Escape(strings.Join(i.Rights, ", "))))
+			return s.emit(map[string]any{"user": i.User, "server": o.Address, "program": i.Server, "rights": i.Rights,
+				"used": room.Used, "quota": room.Quota, "files": room.Files, "quota_files": room.QuotaFiles},
+				fmt.Sprintf("%s on %s, rights: %s%s\n", term.Escape(i.User), o.Address, term.Escape(strings.Join(i.Rights, ", ")), roomText(room)))
 		}}
+}
+
+// roomText tells how much of its quota an account has used, if it has one.
+func roomText(room wire.DfAnswer) string {
+	text := ""
+	if room.Quota > 0 {
+		text += fmt.Sprintf(", %s of %s used", term.Bytes(room.Used), term.Bytes(room.Quota))
+	}
+	if room.QuotaFiles > 0 {
+		text += fmt.Sprintf(", %d of %d files and directories", room.Files, room.QuotaFiles)
+	}
+	return text
 }
 
 func quitCommand() Command {

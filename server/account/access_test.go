@@ -99,7 +99,7 @@ func TestExpired(t *testing.T) {
 
 // An account's own keys win over [defaults], also when they take a limit back.
 func TestDefaults(t *testing.T) {
-	s, err := parse("u", []byte(`[users.plain]
+	s, err := Parse("u", []byte(`[users.plain]
 [users.own]
 quota = "1GiB"
 rate_up = "none"
@@ -120,7 +120,7 @@ max_sessions = 3
 [[defaults.rules]]
 path = "/x"
 rights = []
-`), true)
+`))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -79,7 +79,7 @@ type Account struct {
 // Limits are the numbers that bound an account; 0 is no limit. Two are equal exactly if no limit differs.
 type Limits struct {
 	Quota            Size  // of all files, unfinished uploads included
-	QuotaFiles       Count // likewise
+	QuotaFiles       Count // files and directories, likewise
 	MaxFileSize      Size
 	RateUp, RateDown Rate // of all connections of the account together
 	MaxSessions      Count

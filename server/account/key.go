@@ -16,8 +16,6 @@ type Key struct {
 	Show   func(*Account) any    // the value for people and for JSON, never a secret
 	Column bool                  // whether a list of accounts shows it
 	Words  func(*Account) string // one clause about the account for people, "" if there is nothing to say
-	// Pending says that the server does not enforce the key yet. Such a key is refused wherever it stands.
-	Pending bool
 
 	example  string                    // a right line, for the hint
 	defaults bool                      // whether [defaults] may hold it
@@ -27,19 +25,7 @@ type Key struct {
 }
 
 // Keys returns every key an account may have. A new key is one entry here.
-func Keys() []Key {
-	keys := slices.Concat(identityKeys(), accessKeys(), limitKeys())
-	for i := range keys {
-		if keys[i].Pending {
-			keys[i].Usage += "; " + notEnforced
-			keys[i].Column = false
-		}
-	}
-	return keys
-}
-
-// notEnforced is why a pending key is refused.
-const notEnforced = "not enforced by this version"
+func Keys() []Key { return slices.Concat(identityKeys(), accessKeys(), limitKeys()) }
 
 // identityKeys are the keys that say who and where an account is. They cannot be common to all.
 func identityKeys() []Key {
@@ -185,8 +171,7 @@ func limitKeys() []Key {
 	keys := []Key{
 		{
 			Name:    "quota",
-			Pending: true,
-			Usage:   "`SIZE` of all files together: 10GiB, or \"none\"",
+			Usage:   "`SIZE` of all files together, unfinished uploads too: 10GiB, or \"none\"",
 			Show:    func(a *Account) any { return a.Limits.Quota },
 			Column:  true,
 			Words:   func(a *Account) string { return bound(a.Limits.Quota, "may store %v in all", "in bytes") },
@@ -195,11 +180,12 @@ func limitKeys() []Key {
 			option:  text,
 		},
 		{
-			Name:    "quota_files",
-			Pending: true,
-			Usage:   "`NUMBER` of files, or \"none\"",
-			Show:    func(a *Account) any { return a.Limits.QuotaFiles },
-			Words:   func(a *Account) string { return bound(a.Limits.QuotaFiles, "may store %v files", "in files") },
+			Name:  "quota_files",
+			Usage: "`NUMBER` of files and directories, or \"none\"",
+			Show:  func(a *Account) any { return a.Limits.QuotaFiles },
+			Words: func(a *Account) string {
+				return bound(a.Limits.QuotaFiles, "may have %v files and directories", "in files")
+			},
 			example: `quota_files = 100000`,
 			set:     func(a *Account, v any) (err error) { a.Limits.QuotaFiles, err = countOf(v); return err },
 			option:  countOption,
@@ -215,7 +201,6 @@ func limitKeys() []Key {
 		},
 		{
 			Name:    "rate_up",
-			Pending: true,
 			Usage:   "upload `RATE` of all connections together: 20MiB/s, or \"none\"",
 			Show:    func(a *Account) any { return a.Limits.RateUp },
 			Words:   func(a *Account) string { return bound(a.Limits.RateUp, "uploads at %v at most", "") },
@@ -225,7 +210,6 @@ func limitKeys() []Key {
 		},
 		{
 			Name:    "rate_down",
-			Pending: true,
 			Usage:   "download `RATE` of all connections together: 20MiB/s, or \"none\"",
 			Show:    func(a *Account) any { return a.Limits.RateDown },
 			Words:   func(a *Account) string { return bound(a.Limits.RateDown, "downloads at %v at most", "") },
@@ -294,9 +278,6 @@ func keyNames() string {
 func (k Key) Check(option string) error {
 	if option == "" {
 		return nil
-	}
-	if k.Pending {
-		return &EditError{Msg: k.Name + " is " + notEnforced + ": remove it", Advice: "a limit that does not hold is worse than none"}
 	}
 	_, err := k.value(option)
 	return err

@@ -33,11 +33,8 @@ func (e *Error) Hint() string { return e.Advice }
 
 // Parse reads the text of a users.toml of at most 8 MiB. The file's name is
 // only used in messages. Every error is an *Error, the first of the file.
-func Parse(file string, text []byte) (*Set, error) { return parse(file, text, false) }
-
-// parse is Parse, with or without the keys that are pending.
-func parse(file string, text []byte, pending bool) (*Set, error) {
-	p := &parser{file: file, pending: pending}
+func Parse(file string, text []byte) (*Set, error) {
+	p := &parser{file: file}
 	if err := p.decode(text); err != nil {
 		return nil, err
 	}
@@ -65,13 +62,12 @@ func Problems(path string) (*Set, []*Error, error) {
 
 // parser turns one text into a Set.
 type parser struct {
-	file    string
-	pending bool // takes pending keys: tests hold how they are read
-	items   []item
-	order   []toml.Key     // every key in file order
-	model   map[string]any // the decoded text
-	lines   map[string]int // first line of each path and of its beginnings, keyed by join
-	errs    []*Error       // what set found, in file order
+	file  string
+	items []item
+	order []toml.Key     // every key in file order
+	model map[string]any // the decoded text
+	lines map[string]int // first line of each path and of its beginnings, keyed by join
+	errs  []*Error       // what set found, in file order
 }
 
 func join(path ...string) string { return strings.Join(path, "\x00") }
@@ -274,10 +270,6 @@ func (p *parser) apply(a *Account, keys map[string]Key, in []string, name string
 		return
 	case len(in) == 1 && !k.defaults:
 		p.refuse(p.line(path...), "give it to each account", "[defaults] cannot hold %q", name)
-		return
-	}
-	if k.Pending && !p.pending {
-		p.refuse(p.line(path...), "a limit that does not hold is worse than none", "%s: %s is %s: remove it", subject, name, notEnforced)
 		return
 	}
 	if err := k.set(a, table[name]); err != nil {

@@ -3,6 +3,7 @@ package account
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/big"
 	"strconv"
 	"strings"
@@ -20,8 +21,8 @@ type Count int64
 // none is how users.toml and the command line write "no limit".
 const none = "none"
 
-// minRate is the smallest rate, in bytes a second: below it a block would take longer than any timeout.
-const minRate = 1 << 10
+// minRate is the smallest rate, in bytes a second: below it some of sixteen connections that share it would be taken for dead.
+const minRate = 64 << 10
 
 // String writes a size exactly, as users.toml has it: "10GiB", "1500MB", "none".
 func (s Size) String() string {
@@ -35,6 +36,19 @@ func (s Size) String() string {
 		}
 	}
 	return "" // never: the first unit is one byte
+}
+
+// Short writes a size for people, with one digit behind the point at most: "9.8 GiB". 0 is "0 B".
+func (s Size) Short() string {
+	const names = "KMGTPE"
+	v, i := float64(s), -1
+	for ; math.Abs(v) >= 1023.95 && i+1 < len(names); i++ {
+		v /= 1024
+	}
+	if i < 0 {
+		return strconv.FormatInt(int64(s), 10) + " B"
+	}
+	return strings.TrimSuffix(strconv.FormatFloat(v, 'f', 1, 64), ".0") + " " + names[i:i+1] + "iB"
 }
 
 // String writes a rate exactly, as users.toml has it: "20MiB/s", "none".

@@ -49,7 +49,7 @@ func verbsOfUser() []struct {
 		line       string
 		gone, came int
 	}{
-		{"list", 0, 0}, {"show bob", 0, 0}, {"check", 0, 0}, {"explain bob /x", 0, 0},
+		{"list", 0, 0}, {"show bob", 0, 0}, {"check", 0, 0}, {"explain bob /x", 0, 0}, {"recount bob", 0, 0},
 		{"add dave --generate", 1, 5}, // the last line gets its end
 		{"add dave --keys KEY --rights list,read", 1, 6},
 		{"mod bob --max-file-size 1GiB", 0, 1},

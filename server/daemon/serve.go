@@ -17,6 +17,7 @@ import (
 
 	"ferry/server/account"
 	"ferry/server/session"
+	"ferry/server/state"
 	"ferry/shared/login"
 )
 
@@ -81,6 +82,10 @@ func (s *settings) serve(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return plain(err)
 	}
+	counts, err := state.Open(s.data)
+	if err != nil {
+		log.Warn("what was counted before is not known any more", "err", err)
+	}
 	var listeners []net.Listener
 	var bound []string
 	for _, e := range places {
@@ -101,7 +106,7 @@ func (s *settings) serve(ctx context.Context, stderr io.Writer) error {
 
 	admin := &Admin{Data: s.data, Users: s.users, Accounts: accounts, Log: log, Costs: login.DefaultParams()}
 	server := session.New(session.Config{
-		Accounts: accounts, Homes: filepath.Join(s.data, "homes"), TLS: id.TLS, Fake: id.Fake, Log: log, Version: version(),
+		Accounts: accounts, Homes: filepath.Join(s.data, "homes"), TLS: id.TLS, Fake: id.Fake, State: counts, Log: log, Version: version(),
 		Timing: session.Timing{Keep: time.Duration(s.keep)}, Never: never, Admin: admin.Run,
 	})
 	admin.Server = server
@@ -141,6 +146,7 @@ func (s *settings) serve(ctx context.Context, stderr io.Writer) error {
 		select {
 		case <-days.C:
 			server.Enforce() // accounts expire
+			server.Save()
 		case err := <-failed:
 			stop()
 			return err

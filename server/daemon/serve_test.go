@@ -387,7 +387,6 @@ func write(t *testing.T, path, text string, mode os.FileMode) string {
 func TestServeErrors(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "file"), "", 0o600)
-	write(t, filepath.Join(dir, "quota.toml"), "[users.a]\nquota = \"1GiB\"\n", 0o600)
 	write(t, filepath.Join(dir, "bad.toml"), "[users.a]\nlockd = \"x\"\n", 0o600)
 	write(t, filepath.Join(dir, "open.toml"), "", 0o644)
 	write(t, filepath.Join(dir, "unknown.conf"), "log-format = \"json\"\n\nlisten-plane = \"x\"\n", 0o600)
@@ -432,7 +431,6 @@ func TestServeErrors(t *testing.T) {
 		{"serve --data DIR/nokey", "serve: DIR/nokey/tls.key holds no PRIVATE KEY in PEM form", 1},
 		{"serve --data DIR/lost", "serve: DIR/lost/tls.crt is there, DIR/lost/tls.key is not\nhint: restore the key", 1},
 		{"serve --data DIR/d --users DIR/bad.toml", "serve: DIR/bad.toml:2: a: unknown key \"lockd\"\nhint: known keys: auth", 7},
-		{"serve --data DIR/d --users DIR/quota.toml", "serve: DIR/quota.toml:2: a: quota is not enforced by this version: remove it\nhint: a limit", 7},
 		{"serve --data DIR/d --users DIR/open.toml", "serve: DIR/open.toml: is open to others (mode 0644)\nhint: type: chmod 600 DIR/open.toml", 7},
 		{"", "ferryd: no command given\nhint: ferryd --help lists the commands", 2},
 		{"sing", `ferryd: unknown command "sing"`, 2},

@@ -52,6 +52,8 @@ Exit codes: 0 ok, 1 other, 2 wrong command line, 6 no such user, 7 the account f
 	list := u.verb("list", "List the accounts", u.list)
 	u.jsonOption(show)
 	u.jsonOption(list)
+	recount := u.verb("recount [NAME]", "Count anew what an account's files take up, or everybody's", u.recount)
+	u.jsonOption(recount)
 	key := u.group("key", "Add and remove public keys")
 	key.AddCommand(u.verb("add NAME KEY...", "Let a public key log in (the text of a .pub file, or its path)", u.keyAdd),
 		u.verb("del NAME KEY...", "Take a public key back (its text, fingerprint or comment)", u.keyDel))
@@ -61,6 +63,7 @@ Exit codes: 0 ok, 1 other, 2 wrong command line, 6 no such user, 7 the account f
 		u.verb("check", "Check the account file", u.check),
 		u.verb("explain NAME [PATH]", "Say in words what an account may do", u.explain),
 		u.verb("import FILE", "Add the accounts of an htpasswd, passwd or exported file", u.near(u.importFile)),
+		recount,
 		u.verb("export FILE", "Write all accounts, with their secrets, to a new file", u.near(u.export)))
 	return c
 }

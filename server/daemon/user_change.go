@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ferry/server/account"
+	"ferry/server/state"
 )
 
 func (u *userAdmin) add(c *cobra.Command, args []string) error {
@@ -300,12 +301,30 @@ func (u *userAdmin) del(c *cobra.Command, args []string) error {
 		return err
 	}
 	fmt.Fprintf(c.ErrOrStderr(), "deleted %s\n", name)
+	if err := u.forget(c, name); err != nil {
+		return fmt.Errorf("the account is deleted, what was counted of it is not: %w", err)
+	}
 	if u.purge {
 		if err := u.purgeHome(home); err != nil {
 			return fmt.Errorf("the account is deleted, its home is not: %w", plain(err))
 		}
 	}
 	return nil
+}
+
+// forget drops what was counted of an account, lest it is believed of another one of that name. A running server does so itself.
+func (u *userAdmin) forget(c *cobra.Command, name string) error {
+	if _, err := os.Stat(filepath.Join(u.data, state.Name)); err != nil || u.data == "" {
+		return nil
+	}
+	err := u.withCounts(c, func(counts *state.File) error {
+		counts.Forget(func(other string) bool { return other != name })
+		return nil
+	})
+	if errors.Is(err, errInUse) {
+		return nil
+	}
+	return err
 }
 
 // purgeHome removes a home. No symbolic link leads it out of DIR/homes.

@@ -13,6 +13,7 @@ import (
 
 	"ferry/server/account"
 	"ferry/server/session"
+	"ferry/server/state"
 	"ferry/shared/login"
 )
 
@@ -33,17 +34,14 @@ func TestUserOptions(t *testing.T) {
 		"expires":              {"2031-01-31", `"2031-01-31"`},
 		"locked":               {"left", `"left"`},
 		"must_change_password": {"true", `true`},
+		"quota":                {"10GiB", `10737418240`},
+		"quota_files":          {"100000", `100000`},
 		"max_file_size":        {"1.5MB", `1500000`},
+		"rate_up":              {"2MiB/s", `2097152`},
+		"rate_down":            {"1MB/s", `1000000`},
 		"max_sessions":         {"4", `4`},
 	}
 	for _, k := range account.Keys() {
-		if k.Pending {
-			_, _, err := ferryd("", "mod", "alice", "--data", dir, "--"+k.Name, "1")
-			if err == nil || !strings.Contains(err.Error(), k.Name+" is not enforced by this version: remove it") {
-				t.Errorf("--%s: %v", k.Name, err)
-			}
-			continue
-		}
 		v, ok := values[k.Name]
 		if !ok && k.Usage != "" {
 			t.Errorf("%s is not tested", k.Name)
@@ -230,7 +228,11 @@ func inServer(t *testing.T, dir string) *userAdmin {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	server := session.New(session.Config{Accounts: store, Log: log})
+	counts, err := state.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := session.New(session.Config{Accounts: store, State: counts, Homes: filepath.Join(dir, "homes"), Log: log})
 	return &userAdmin{console: console{data: dir, users: file, inside: &Admin{Data: dir, Users: file, Accounts: store, Server: server, Log: log}}}
 }
 

@@ -7,10 +7,12 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"ferry/server/account"
+	"ferry/server/state"
 )
 
 // field is one thing that may be seen of an account.
@@ -29,12 +31,54 @@ func shown(a *account.Account) []field {
 	return list
 }
 
+// size is a number of bytes that people read with a unit.
+type size int64
+
+func (s size) String() string { return account.Size(s).Short() }
+
+// use returns what is known of an account's use of the server: outside of one that runs, as of the last minute.
+func (u *userAdmin) use(c *cobra.Command, a *account.Account) state.Account {
+	var use state.Account
+	switch {
+	case u.inside != nil:
+		use = u.inside.Server.Use(a.Name)
+	case u.data != "":
+		use = openCounts(c, u.data).Lookup(a.Name)
+	}
+	use.Known = use.Known && use.Home == a.Home
+	return use
+}
+
+// openCounts reads what was counted. If that cannot be understood nothing was.
+func openCounts(c *cobra.Command, data string) *state.File {
+	counts, err := state.Open(data)
+	if err != nil {
+		fmt.Fprintln(c.ErrOrStderr(), "warning: what was counted is not known any more:", err)
+	}
+	return counts
+}
+
+// useFields returns what may be seen of it.
+func useFields(use state.Account) []field {
+	used, files, login := field{name: "used"}, field{name: "files"}, field{name: "last_login"}
+	if use.Known {
+		used.value, files.value = size(use.Used().Bytes), use.Used().Files
+	}
+	if !use.Login.IsZero() {
+		login.value = use.Login.Format(time.RFC3339)
+	}
+	return []field{used, files, login}
+}
+
 // word writes a value for people.
 func word(v any) string {
+	if v == nil {
+		return "-"
+	}
 	if list, ok := v.([]string); ok {
 		v = strings.Join(list, ",")
 	}
-	if s := fmt.Sprint(v); s != "" && v != nil {
+	if s := fmt.Sprint(v); s != "" {
 		return s
 	}
 	return "-"
@@ -56,7 +100,7 @@ func (u *userAdmin) show(c *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	fields := shown(a)
+	fields := append(shown(a), useFields(u.use(c, a))...)
 	if u.json {
 		return printJSON(c.OutOrStdout(), fields)
 	}

@@ -80,12 +80,12 @@ func TestUser(t *testing.T) {
 	}
 	if got, want := must(t, "", "show", "alice", "--data", dir), "name: alice\nauth: password\nkeys: -\nhome: alice\nrights: list,read\nrules: -\nallow_from: -\n"+
 		"expires: -\nlocked: left\nmust_change_password: false\nquota: none\nquota_files: none\nmax_file_size: none\nrate_up: none\nrate_down: none\n"+
-		"max_sessions: none\n"; got != want {
+		"max_sessions: none\nused: -\nfiles: -\nlast_login: -\n"; got != want {
 		t.Errorf("show: got %q, want %q", got, want)
 	}
-	if got, want := must(t, "", "list", "--data", dir), "NAME   AUTH      HOME      RIGHTS                            EXPIRES  LOCKED\n"+
-		"alice  password  alice     list,read                         -        left\n"+
-		"bob    password  team/bob  list,read,write,overwrite,delete  -        -\n"; got != want {
+	if got, want := must(t, "", "list", "--data", dir), "NAME   AUTH      HOME      RIGHTS                            EXPIRES  LOCKED  QUOTA\n"+
+		"alice  password  alice     list,read                         -        left    none\n"+
+		"bob    password  team/bob  list,read,write,overwrite,delete  -        -       none\n"; got != want {
 		t.Errorf("list: got\n%swant\n%s", got, want)
 	}
 	for line := range strings.Lines(must(t, "", "list", "--json", "--users", filepath.Join(dir, "users.toml"))) {
@@ -211,7 +211,8 @@ func TestUserErrors(t *testing.T) {
 		{"add bob --data DIR --password-stdin", 1, "user add: bob: password is empty", ""},
 		{"add bob --data DIR --generate --home alice/b", 1, `user add: bob: bob: home "alice/b" lies inside the home of alice (line 2)`, "give each account a home of its own"},
 		{"add bob --data DIR --generate --max-file-size 10", 2, `user add: bob: max_file_size: "10" has no unit that is known: B, KiB, MiB, GiB, TiB, PiB (powers of 1024) or kB, MB, GB, TB, PB`, `in the file it looks like: max_file_size = "4GiB"`},
-		{"add bob --data DIR --generate --quota 10GiB", 2, "user add: bob: quota is not enforced by this version: remove it", "a limit that does not hold is worse than none"},
+		{"add bob --data DIR --generate --quota ten", 2, `user add: bob: quota: "ten" is not a number with a unit, such as 10GiB`, `in the file it looks like: quota = "10GiB"`},
+		{"recount bob --data DIR", 6, "user recount: bob: no such user", "ferryd user list --users DIR/users.toml shows the names"},
 		{"add bob --data DIR --generate --max_sessions few", 2, `user add: bob: max_sessions: "few" is not a number`, "in the file it looks like: max_sessions = 4"},
 		{"add bob --data DIR --generate --must-change-password yes", 2, `user add: bob: must_change_password: "yes" is neither true nor false`, "in the file it looks like: must_change_password = true"},
 		{"expire alice tomorrow --data DIR", 2, `user expire: alice: expires: "tomorrow" is not a date such as 2027-01-31`, `in the file it looks like: expires = "2027-01-31"`},

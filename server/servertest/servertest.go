@@ -17,6 +17,7 @@ import (
 	"ferry/server/daemon"
 	"ferry/server/guard"
 	"ferry/server/session"
+	"ferry/server/state"
 	"ferry/server/storage/local"
 	"ferry/shared/login"
 )
@@ -168,6 +169,10 @@ func New(t testing.TB, options ...Option) *Server {
 
 func (s *Server) start() {
 	s.t.Helper()
+	var err error
+	if s.config.State, err = state.Open(s.dir); err != nil {
+		s.t.Fatal(err)
+	}
 	s.server = session.New(s.config)
 	s.admin.Server = s.server
 	for i, addr := range s.addrs {

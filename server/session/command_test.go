@@ -36,7 +36,7 @@ func samples() map[string]string {
 	up := `"upload":"` + anID + `","epoch":1`
 	key := `"key":"` + anID + `"`
 	return map[string]string{
-		"logout": ``, "ping": ``, "resume": ``,
+		"logout": ``, "ping": ``, "resume": ``, "df": ``,
 		"stat": path, "sum": path, "ls": path + `,"deep":true`,
 		"mkdir": id + `,` + path + `,"parents":true`, "rm": id + `,` + path, "rmdir": id + `,` + path,
 		"rmtree": id + `,` + path, "cp": id + `,` + path + `,"to":"/g","replace":true`, "set": id + `,` + path + `,"mtime":1,"mode":1`,

@@ -243,7 +243,7 @@ func (c *conn) read() error {
 			} else {
 				r.body = make([]byte, size)
 			}
-			if err := c.wire.ReadBody(r.body); err != nil {
+			if err := c.readBody(r.body); err != nil {
 				c.srv.bufs.PutBody(r.lent)
 				return c.refuse(err)
 			}
@@ -401,8 +401,13 @@ func (c *conn) fail(e *wire.Error) {
 func (c *conn) owe(cmd string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.owed++
 	c.now = Activity{Cmd: cmd}
+	c.expect()
+}
+
+// expect counts an answer that the client waits for. c.mu is held.
+func (c *conn) expect() {
+	c.owed++
 	if c.beating {
 		return
 	}
@@ -443,7 +448,7 @@ func (c *conn) send(q *queue[answer]) {
 		a, ok := q.next()
 		if ok {
 			if !c.failed.Load() {
-				if err := c.wire.Write(a.header, a.body); err != nil {
+				if err := c.write(a); err != nil {
 					c.broken()
 				}
 			}

@@ -52,6 +52,10 @@ func (c *conn) errorOf(cmd string, err error) *wire.Error {
 	if errors.Is(err, context.Canceled) && c.ended() != nil {
 		return c.ended()
 	}
+	var full *storage.QuotaError
+	if errors.As(err, &full) {
+		return &wire.Error{Code: wire.Quota, Message: fullText(full)}
+	}
 	for _, m := range codes() {
 		if errors.Is(err, m.err) {
 			return &wire.Error{Code: m.code, Message: m.text}

@@ -88,7 +88,12 @@ func (c *conn) putSmall(q *wire.PutRequest, body []byte) error {
 	}
 	s := small{out: out, path: string(q.Path), nosync: q.NoSync, denied: c.allowAt(account.Overwrite, string(q.Path))}
 	var err error
-	if s.up, err = c.stageSmall(q, body, s.denied != nil); err != nil {
+	s.up, err = c.stageSmall(q, body, s.denied != nil)
+	if errors.As(err, new(*storage.QuotaError)) { // what is staged before it may be about to make room
+		c.batch.wait()
+		s.up, err = c.stageSmall(q, body, s.denied != nil)
+	}
+	if err != nil {
 		s.ans = &wire.PutAnswer{Answer: wire.Answer{Error: c.errorOf(wire.CmdPut, err)}}
 	}
 	c.batch.add(s)

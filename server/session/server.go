@@ -23,6 +23,8 @@ import (
 
 	"ferry/server/account"
 	"ferry/server/guard"
+	"ferry/server/pace"
+	"ferry/server/state"
 	"ferry/server/storage"
 	"ferry/server/storage/local"
 	"ferry/shared/login"
@@ -35,6 +37,7 @@ type Config struct {
 	Homes    string      // directory that account homes are relative to
 	TLS      *tls.Config // for Serve with encryption
 	Fake     login.Fake  // answers for names that do not exist
+	State    *state.File // what is kept of accounts from one run to the next
 	Log      *slog.Logger
 	Version  string           // of the server program
 	Timing   Timing           // zero fields: the defaults
@@ -238,18 +241,41 @@ func (s *Server) Shutdown(ctx context.Context) {
 	}
 	for _, h := range s.homes {
 		h.store.Close()
+		h.note(s.State, true)
+	}
+	s.State.Forget(func(name string) bool { _, ok := s.Accounts.Current().Lookup(name); return ok })
+	if err := s.State.Save(); err != nil {
+		s.Log.Error("state not saved", "err", err)
 	}
 	for _, h := range s.left {
 		h.store.Close()
 	}
 }
 
-// Enforce ends the sessions of accounts that are gone, locked, expired or whose credentials changed, and connections from
-// addresses that are no longer allowed. Call it after the accounts were reloaded, and once a minute: days pass, too.
+// Save writes what was counted of the accounts, for people to look at. Call it once a minute.
+func (s *Server) Save() {
+	s.mu.Lock()
+	for _, h := range s.homes {
+		h.note(s.State, false)
+	}
+	s.mu.Unlock()
+	if err := s.State.Save(); err != nil {
+		s.Log.Error("state not saved", "err", err)
+	}
+}
+
+// Enforce sets the rates of running sessions, and ends those of accounts that are gone, locked, expired or whose credentials
+// changed, and connections from addresses that are no longer allowed. Call it after the accounts were reloaded, and once a
+// minute: days pass, too.
 func (s *Server) Enforce() {
 	set := s.Accounts.Current()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for _, h := range s.homes {
+		if a, ok := set.Lookup(h.name); ok {
+			h.pace(a)
+		}
+	}
 	for _, ses := range s.sessions {
 		a, _ := set.Lookup(ses.user)
 		if why := s.revoked(ses, a); why != nil {
@@ -281,10 +307,12 @@ func (s *Server) Sessions() int {
 type home struct {
 	name     string
 	dir      fs.FileInfo // of its directory when it was opened
+	path     string      // of its directory, relative to Config.Homes
 	store    *local.Home
 	expired  time.Time // when old uploads were last looked for
 	uploads  uploads
 	outcomes outcomes
+	up, down pace.Limiter // of all its connections together
 
 	lingering int // sessions without a connection; guarded by Server.mu
 }
@@ -294,29 +322,38 @@ type home struct {
 func (s *Server) openHome(a *account.Account) (*home, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	path := filepath.Join(s.Homes, a.Home)
-	dir, err := os.Stat(path)
+	dir, err := os.Stat(filepath.Join(s.Homes, a.Home))
 	if err != nil {
 		return nil, err
 	}
 	if h := s.homes[a.Name]; h != nil {
 		if os.SameFile(h.dir, dir) {
+			h.pace(a)
 			s.expire(h)
 			return h, nil
 		}
 		s.left = append(s.left, h)
 	}
-	store, err := local.Open(path, local.Options{Log: s.Log, Ops: s.Ops, Owner: a.Name})
+	h := &home{name: a.Name, dir: dir, path: a.Home}
+	h.store, err = local.Open(filepath.Join(s.Homes, a.Home), local.Options{Log: s.Log, Ops: s.Ops, Owner: h.name,
+		Limits: func() storage.Amount { return s.limits(h.name) }, Restore: func() (storage.Amount, bool) { return s.restore(h) }})
 	if err != nil {
 		return nil, err
 	}
-	h := &home{name: a.Name, dir: dir, store: store}
+	h.pace(a)
 	s.homes[a.Name] = h
 	s.expire(h)
 	return h, nil
 }
 
-// expire drops an account's old uploads, when somebody logs in and at most once an hour. s.mu is held.
+// pace sets the rates that the account's connections keep to.
+func (h *home) pace(a *account.Account) {
+	h.up.Set(int64(a.Limits.RateUp))
+	h.down.Set(int64(a.Limits.RateDown))
+}
+
+// expire drops an account's old uploads, when somebody logs in and at most once an hour, and counts what is in a home with a
+// quota, so that the first upload need not wait for that. s.mu is held.
 func (s *Server) expire(h *home) {
 	if time.Since(h.expired) < time.Hour {
 		return
@@ -325,6 +362,11 @@ func (s *Server) expire(h *home) {
 	s.active.Add(1)
 	go func() {
 		defer s.active.Done()
+		if s.limits(h.name) != (storage.Amount{}) {
+			if _, err := h.store.Usage(s.ctx); err != nil {
+				s.Log.Warn("home not counted", "user", h.name, "err", err)
+			}
+		}
 		if n := h.store.Expire(s.ctx, s.Timing.Keep); n.Files > 0 {
 			s.Log.Info("old uploads dropped", "user", h.name, "count", n.Files, "bytes", n.Bytes)
 		}

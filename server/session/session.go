@@ -49,6 +49,7 @@ func (s *Server) begin(c *conn, a *account.Account, key []byte, h *home) (*sessi
 	}
 	s.sessions[ses.id] = ses
 	c.ses = ses
+	s.State.Login(a.Name, s.Now())
 	return ses, nil
 }
 

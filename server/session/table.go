@@ -47,6 +47,7 @@ func table() []entry {
 		{cmd: wire.CmdResume, rights: account.List, serve: serveResume},
 		{cmd: wire.CmdDrop, rights: account.Write, serve: serveDrop},
 		{cmd: wire.CmdAdmin, rights: account.Admin, serve: serveAdmin},
+		{cmd: wire.CmdDf, serve: serveDf},
 	}
 }
 

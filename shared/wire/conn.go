@@ -95,6 +95,15 @@ func (c *Conn) Write(header, body []byte) error {
 	return err
 }
 
+// WriteBody continues the body of the message that was written last.
+func (c *Conn) WriteBody(p []byte) error {
+	if c.w == nil {
+		c.w = c.link.bufs.writer(c.stream)
+	}
+	_, err := c.w.Write(p)
+	return err
+}
+
 // Flush sends everything written so far and gives the buffers back.
 func (c *Conn) Flush() error {
 	if c.w == nil {

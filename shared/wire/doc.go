@@ -504,6 +504,10 @@ Without a body, nothing is published yet. The answer:
 	staged   integer           optional: how many bytes of have were sent before; the others are those of the file that is replaced
 	base     version           of what is there now, "" if there is no file
 
+The whole length counts for the account's quota from now on, next to what the file replaces, which counts until it was
+replaced. A file with a body counts likewise while it is being published. What does not fit is refused with quota before
+a byte is stored.
+
 An upload that was begun before is gone on with, and its staged bytes appear in have, if it has the same path and job,
 or the same path and nobody is sending it: the connections of its session are closed or have been silent for 60 s. It
 takes over the new length, time and mode. The epoch is larger each time. Whoever had it before is answered superseded
@@ -633,8 +637,8 @@ Discards an unfinished upload. Needs write.
 	id, boot
 	upload   id
 
-The answer has no fields. Errors: not_found. A connection that is sending the upload is answered superseded or
-not_found from then on.
+The answer has no fields. The room it took up is free again. Errors: not_found. A connection that is sending the upload
+is answered superseded or not_found from then on.
 
 # admin
 
@@ -677,6 +681,18 @@ other commands.
 
 Errors: unsupported (a plain connection).
 
+# df
+
+Tells how much room the account has. No fields. The answer:
+
+	used          integer   bytes of all files of the account; an unfinished upload counts with its declared length
+	quota         integer   optional: how many there may be; absent: no limit
+	files         integer   files, directories and unfinished uploads
+	quota_files   integer   optional: how many there may be; absent: no limit
+	free          integer   bytes left on the server's medium for everybody, -1 if that is not known
+
+The first time the server may have to look at every file of the account.
+
 # An upload from beginning to end
 
 	put     path, length, job             -> upload, epoch, key, have
@@ -712,7 +728,7 @@ Codes are only ever added. A client treats one that it does not know as internal
 	superseded        a newer opening has taken the upload over
 	uncertain         it cannot be known whether the request was carried out before; nothing was done now
 	verify_failed     bytes do not fit their tag, not every block is verified, or the server's disk failed: open the upload again
-	quota             the account has no room left, or not for so long a file
+	quota             the account may not take up more, or not with so long a file; the message names what is used and the limit
 	no_space          the server has no room left
 	rate_limited      too often; later it may work
 	too_many          sessions, connections of a session or unfinished uploads

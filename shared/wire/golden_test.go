@@ -101,6 +101,9 @@ func samples() []sample {
 		{"admin answer, a piece", &AdminAnswer{Answer: Answer{More: true}, Output: "alice\n", Notes: "warning: old\n"}, nil},
 		{"admin answer, it failed", &AdminAnswer{Exit: 6, Message: "user show: bob: no such user", Hint: "user list shows the names"}, nil},
 		{"admin answer, a password is wanted", &AdminAnswer{Password: &PasswordWanted{"bob", "ask", 64 << 10, 3, 4}}, nil},
+		{"df request", &EmptyRequest{req(CmdDf)}, nil},
+		{"df answer", &DfAnswer{Answer{}, 5, 1 << 40, 3, 100000, 1 << 50}, nil},
+		{"df answer without limits", &DfAnswer{Free: -1}, nil},
 	}
 }
 

@@ -38,6 +38,7 @@ const (
 	CmdResume = "resume"
 	CmdDrop   = "drop"
 	CmdAdmin  = "admin"
+	CmdDf     = "df"
 )
 
 // Request is the part that every request has. Size is present when a body of so many bytes follows.
@@ -128,7 +129,7 @@ type AttachRequest struct {
 	Proof   string `json:"proof"` // 64 hexadecimal digits, see login.Attach
 }
 
-// EmptyRequest is a request without fields of its own: logout, ping, resume.
+// EmptyRequest is a request without fields of its own: logout, ping, resume, df.
 type EmptyRequest struct{ Request }
 
 // EmptyAnswer is an answer without fields of its own.
@@ -384,4 +385,14 @@ type PasswordWanted struct {
 	Memory  uint32 `json:"memory"` // the costs, as in login.Params
 	Time    uint32 `json:"time"`
 	Threads uint8  `json:"threads"`
+}
+
+// DfAnswer tells what the account takes up and may.
+type DfAnswer struct {
+	Answer
+	Used       int64 `json:"used"`                 // bytes; unfinished uploads count whole
+	Quota      int64 `json:"quota,omitzero"`       // bytes; 0: no limit
+	Files      int64 `json:"files"`                // and directories
+	QuotaFiles int64 `json:"quota_files,omitzero"` // 0: no limit
+	Free       int64 `json:"free"`                 // bytes left on the server's medium, -1 if unknown
 }
