@@ -694,20 +694,20 @@ func (c *Client) reconnect(ctx context.Context, cause error) (*conn, error) {
 		if !transient(err) {
 			return nil, err
 		}
+		var no *wire.Error
+		after := time.Duration(0) // before, there is no point
+		if errors.As(err, &no) {
+			after = time.Duration(no.After) * time.Second
+		}
 		left := c.opts.ReconnectFor - time.Since(begin)
-		if left <= 0 {
+		if left <= after {
 			var u *UnreachableError
 			if errors.As(err, &u) {
 				u.Lost = true
 			}
 			return nil, err
 		}
-		pause := wait/2 + rand.N(wait)
-		var no *wire.Error
-		if errors.As(err, &no) { // to ask sooner would only make it longer
-			pause += time.Duration(no.After) * time.Second
-		}
-		pause = min(pause, left)
+		pause := min(after+wait/2+rand.N(wait), left)
 		why := err
 		var u *UnreachableError
 		if errors.As(err, &u) {

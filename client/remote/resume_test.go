@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -43,6 +44,11 @@ func TestReconnect(t *testing.T) {
 		}, func(err error) bool { return errors.Is(err, login.ErrNeedPassword) }},
 		{"account locked", func(r *rig) { r.Set("alice", "locked", "on leave") },
 			func(err error) bool { return wire.CodeOf(err) == wire.Denied }},
+		{"some failed logins", func(r *rig) { r.Restart(); r.Fail("alice", 5) }, func(err error) bool { return err == nil }}, // 2 s
+		{"many failed logins", func(r *rig) { r.Restart(); r.Fail("alice", 15) }, func(err error) bool { // more than the client's patience
+			var refused *remote.RefusedError
+			return errors.As(err, &refused) && refused.Why.Code == wire.RateLimited && refused.Hint() == "try again in 15 min"
+		}},
 		{"account deleted", func(r *rig) { r.DelUser("alice") }, func(err error) bool { // a name that does not exist looks like one with another password
 			return errors.Is(err, login.ErrNeedPassword) || errors.Is(err, remote.ErrAuth)
 		}},
@@ -60,6 +66,9 @@ func TestReconnect(t *testing.T) {
 			}
 			if asked != 1 {
 				t.Errorf("the password was asked for %d times", asked)
+			}
+			if n := strings.Count(r.Log.String(), "reason=rate_limited"); n > 1 {
+				t.Errorf("tried %d times though told to wait", n)
 			}
 		})
 	}

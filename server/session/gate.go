@@ -171,12 +171,12 @@ func (g *gate) login(message string) error {
 		return login.Record{}, false
 	}, g.srv.Fake)
 	first, err := g.exchange.First(message)
-	if err != nil {
-		g.exchange = nil
-		return g.refused("", guard.Malformed)
+	user := g.exchange.User() // "" if the message is malformed
+	if wait := g.srv.guard.Wait(g.from, user); wait > 0 {
+		return g.later(user, wait)
 	}
-	if wait := g.srv.guard.Wait(g.from, g.exchange.User()); wait > 0 {
-		return g.later(g.exchange.User(), wait)
+	if err != nil {
+		return g.refused(user, guard.Malformed)
 	}
 	return g.say(&wire.LoginAnswer{Message: first})
 }
