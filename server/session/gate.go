@@ -143,7 +143,7 @@ func (g *gate) hello(r *wire.HelloRequest) error {
 	if g.greeted {
 		return g.no(wire.BadRequest, "hello was said already")
 	}
-	a := &wire.HelloAnswer{Version: wire.ProtocolVersion, Server: "ferryd " + g.srv.Version}
+	a := &wire.HelloAnswer{Version: wire.ProtocolVersion, Server: "ferryd " + g.srv.Version, Time: time.Now().UnixNano()}
 	if !g.encrypted {
 		theirs, err := hex.DecodeString(r.Nonce)
 		if err != nil || len(theirs) != 32 {

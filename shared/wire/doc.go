@@ -199,6 +199,7 @@ The answer:
 	version   integer   1
 	server    string    name and version of the program
 	nonce     string    plain connections only: 32 random bytes of the server, likewise
+	time      integer   optional: the server's clock, nanoseconds since 1970 UTC
 
 A server that does not speak the version answers with the error version, whose message names both, and closes. Errors:
 version, bad_request (said twice, no nonce on a plain connection). Before login every other command is answered with
@@ -754,14 +755,15 @@ One plain connection, both directions, whole messages: "C" is sent by the client
 	   00000070  31 30 31 30 31 30 31 30  31 30 31 30 31 30 31 22  |101010101010101"|
 	   00000080  7d                                                |}|
 	S  answers with its own
-	   00000000  6e 00 00 00 7b 22 76 65  72 73 69 6f 6e 22 3a 31  |n...{"version":1|
+	   00000000  89 00 00 00 7b 22 76 65  72 73 69 6f 6e 22 3a 31  |....{"version":1|
 	   00000010  2c 22 73 65 72 76 65 72  22 3a 22 66 65 72 72 79  |,"server":"ferry|
 	   00000020  64 20 31 2e 30 22 2c 22  6e 6f 6e 63 65 22 3a 22  |d 1.0","nonce":"|
 	   00000030  30 32 30 32 30 32 30 32  30 32 30 32 30 32 30 32  |0202020202020202|
 	   00000040  30 32 30 32 30 32 30 32  30 32 30 32 30 32 30 32  |0202020202020202|
 	   00000050  30 32 30 32 30 32 30 32  30 32 30 32 30 32 30 32  |0202020202020202|
 	   00000060  30 32 30 32 30 32 30 32  30 32 30 32 30 32 30 32  |0202020202020202|
-	   00000070  22 7d                                             |"}|
+	   00000070  22 2c 22 74 69 6d 65 22  3a 31 37 30 30 30 30 30  |","time":1700000|
+	   00000080  30 30 30 30 30 30 30 30  30 30 30 30 7d           |000000000000}|
 	C  text 1 of the login
 	   00000000  55 00 00 00 7b 22 63 6d  64 22 3a 22 6c 6f 67 69  |U...{"cmd":"logi|
 	   00000010  6e 22 2c 22 6d 65 73 73  61 67 65 22 3a 22 70 3d  |n","message":"p=|

@@ -95,7 +95,7 @@ func exchange(t *testing.T) string {
 		sample
 	}{
 		{"C", "says hello, with its nonce", sample{v: &HelloRequest{req(CmdHello), 1, "example 1.0", nonce(1)}}},
-		{"S", "answers with its own", sample{v: &HelloAnswer{Answer{}, 1, "ferryd 1.0", nonce(2)}}},
+		{"S", "answers with its own", sample{v: &HelloAnswer{Answer{}, 1, "ferryd 1.0", nonce(2), 1700000000000000000}}},
 		{"C", "text 1 of the login", sample{v: &MessageRequest{req(CmdLogin), "p=ferry-plain,," + bare}}},
 		{"S", "text 2", sample{v: &LoginAnswer{Answer{}, challenge}}},
 		{"C", "text 3: its proof", sample{v: &MessageRequest{req(CmdProof), final}}},

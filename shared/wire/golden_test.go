@@ -45,7 +45,7 @@ func samples() []sample {
 	return []sample{
 		{"hello request", &HelloRequest{req(CmdHello), 1, "ferry 1.0", strings.Repeat("0f", 32)}, nil},
 		{"hello request with TLS", &HelloRequest{Request: req(CmdHello), Version: 1}, nil},
-		{"hello answer", &HelloAnswer{Answer{}, 1, "ferryd 1.0", strings.Repeat("f0", 32)}, nil},
+		{"hello answer", &HelloAnswer{Answer{}, 1, "ferryd 1.0", strings.Repeat("f0", 32), 1700000000000000000}, nil},
 		{"login request", &MessageRequest{req(CmdLogin), "p=tls-exporter,,n=alice,r=fyko+d2lbbFgONRv9qkxdawL"}, nil},
 		{"login answer", &LoginAnswer{Answer{}, "r=x,s=y,i=3,k=argon2id:v=19:m=65536:p=4"}, nil},
 		{"proof request", &MessageRequest{req(CmdProof), "c=x,r=y,p=z"}, nil},

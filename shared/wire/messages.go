@@ -88,6 +88,7 @@ type HelloAnswer struct {
 	Version int    `json:"version"`
 	Server  string `json:"server"`
 	Nonce   string `json:"nonce,omitzero"`
+	Time    int64  `json:"time,omitzero"` // nanoseconds since 1970 UTC
 }
 
 // MessageRequest is login and proof: one text of the SCRAM exchange.
