@@ -292,14 +292,10 @@ func (c *member) shake(ctx context.Context, nc net.Conn, password string) (*conn
 	var keyBind []byte
 	var shown string
 	if !c.opts.Plain {
-		t := tls.Client(link, &tls.Config{
-			MinVersion: tls.VersionTLS13, NextProtos: []string{wire.ALPN}, InsecureSkipVerify: true, // the key is pinned instead
-			DynamicRecordSizingDisabled: true,
-			VerifyConnection: func(cs tls.ConnectionState) error {
-				shown = Fingerprint(cs.PeerCertificates[0])
-				return c.trust(shown)
-			},
-		})
+		t := tls.Client(link, clientTLS(func(cs tls.ConnectionState) error {
+			shown = Fingerprint(cs.PeerCertificates[0])
+			return c.trust(shown)
+		}))
 		begin := time.Now()
 		err := t.HandshakeContext(ctx)
 		c.took(time.Since(begin))
@@ -308,11 +304,7 @@ func (c *member) shake(ctx context.Context, nc net.Conn, password string) (*conn
 			if errors.As(err, &te) {
 				return nil, te
 			}
-			var rec tls.RecordHeaderError
-			if errors.As(err, &rec) {
-				return nil, &UnreachableError{Addr: c.opts.Address, Err: errors.New("the server does not speak TLS (is it a ferry server?)")}
-			}
-			return nil, &UnreachableError{Addr: c.opts.Address, Err: fmt.Errorf("TLS: %w", dialReason(err))}
+			return nil, &UnreachableError{Addr: c.opts.Address, Err: fmt.Errorf("TLS: %w", tlsReason(err))}
 		}
 		if bind, err = login.TLSBinding(t.ConnectionState()); err != nil {
 			return nil, err

@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,26 +65,56 @@ type KnownHosts struct{ Path string }
 
 // Lookup returns the fingerprint pinned for an address, "" if none is. A line it cannot read is an error, not trust.
 func (k KnownHosts) Lookup(addr string) (string, error) {
-	text, err := k.read()
-	if err != nil {
-		return "", err
-	}
-	n := 0
-	for s := bufio.NewScanner(bytes.NewReader(text)); s.Scan(); {
-		n++
-		line := strings.TrimSpace(s.Text())
-		if line == "" || line[0] == '#' {
-			continue
+	for pin, err := range k.pins() {
+		if err != nil {
+			return "", err
 		}
-		f := strings.Fields(line)
-		if len(f) < 2 || !ValidFingerprint(f[1]) {
-			return "", fmt.Errorf("%s:%d: not a line of the form HOST:PORT FINGERPRINT", k.Path, n)
-		}
-		if f[0] == addr {
-			return f[1], nil
+		if pin.addr == addr {
+			return pin.fingerprint, nil
 		}
 	}
 	return "", nil
+}
+
+// Addresses returns the addresses whose keys are pinned, in the order of the file.
+func (k KnownHosts) Addresses() (list []string, err error) {
+	for pin, err := range k.pins() {
+		if err != nil {
+			return list, err
+		}
+		list = append(list, pin.addr)
+	}
+	return list, nil
+}
+
+// pin is a line of the file.
+type pin struct{ addr, fingerprint string }
+
+// pins goes through the file; an error is the last that it yields.
+func (k KnownHosts) pins() iter.Seq2[pin, error] {
+	return func(yield func(pin, error) bool) {
+		text, err := k.read()
+		if err != nil {
+			yield(pin{}, err)
+			return
+		}
+		n := 0
+		for s := bufio.NewScanner(bytes.NewReader(text)); s.Scan(); {
+			n++
+			line := strings.TrimSpace(s.Text())
+			if line == "" || line[0] == '#' {
+				continue
+			}
+			f := strings.Fields(line)
+			if len(f) < 2 || !ValidFingerprint(f[1]) {
+				yield(pin{}, fmt.Errorf("%s:%d: not a line of the form HOST:PORT FINGERPRINT", k.Path, n))
+				return
+			}
+			if !yield(pin{f[0], f[1]}, nil) {
+				return
+			}
+		}
+	}
 }
 
 func (k KnownHosts) read() ([]byte, error) {
