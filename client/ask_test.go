@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"ferry/client/config"
 	"ferry/client/remote"
 	"ferry/client/shell"
 	"ferry/client/term"
@@ -52,9 +53,13 @@ func newPerson(t *testing.T) *person {
 	s.AddUser("alice", password)
 	t.Chdir(t.TempDir())
 	p := &person{answers: &answers{}, t: t, home: s.Home("alice")}
+	settings := config.New(t.TempDir())
+	if err := settings.Set(config.Session, "set", config.Fingerprint, s.Fingerprint()); err != nil {
+		t.Fatal(err)
+	}
 	p.Shell = shell.New(shell.Config{In: p.answers, Out: io.Discard, Err: term.NewProgress(&p.errs, "none"), Person: true,
-		Mover:    transfer.Mover{Jobs: transfer.Jobs{Dir: t.TempDir()}, Ops: partial.Real()},
-		Remote:   remote.Options{Address: s.Addr(), Fingerprint: s.Fingerprint(), Known: remote.KnownHosts{Path: filepath.Join(t.TempDir(), "known")}},
+		Mover:  transfer.Mover{Jobs: transfer.Jobs{Dir: t.TempDir()}, Ops: partial.Real()},
+		Remote: remote.Options{Address: s.Addr()}, Settings: settings,
 		Password: func(context.Context, string, string) (string, error) { return password, nil }})
 	t.Cleanup(p.Shell.Close)
 	if err := p.Login(t.Context(), "alice"); err != nil {
@@ -130,6 +135,23 @@ func TestAsked(t *testing.T) {
 		p.types(line + " -f")
 		p.holds(to, "a=new a", "b=new b", "c=new c", "c (2)=new c", "d=new d", "e=new e")
 	}
+}
+
+// TestConfirmOff: who does not want to be asked is not, and gets what he asked for.
+func TestConfirmOff(t *testing.T) {
+	p := newPerson(t)
+	p.write(".", map[string]string{"a": "new", "d/b": "b"})
+	p.write(p.home, map[string]string{"a": "old", "d/old": "old"})
+	p.types("set confirm off")
+	p.types("put a; sync up d --delete")
+	p.holds(p.home, "a=new", "d/b=b")
+	p.write(".", map[string]string{"a": "newer"})
+	p.types("get a")
+	p.holds(".", "a=new", "d/b=b")
+	p.types("set -d confirm")
+	p.write(".", map[string]string{"a": "newest"})
+	p.types("put a", "s")
+	p.holds(p.home, "a=new", "d/b=b")
 }
 
 // TestAskedToDelete: a person is shown what is to be deleted and asked; no keeps it and moves the rest all the same.

@@ -7,10 +7,13 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 
+	"ferry/client/config"
+	"ferry/client/netrc"
 	"ferry/client/shell"
 )
 
@@ -18,29 +21,25 @@ import (
 const maxAgentKeys = 5
 
 // keys returns what to log in with before a password: the key files that were named, or else, if no password was given, what
-// the ssh-agent holds.
-func (p *passwords) keys() ([]ssh.Signer, error) {
-	if len(p.identity) == 0 {
-		if p.plain || p.source() {
-			return nil, nil
+// the ssh-agent holds. eager tells that nobody waits for a second way, so that a command may travel with the login.
+func (p *passwords) keys(address, user string) (keys []ssh.Signer, eager bool, err error) {
+	files := p.settings.Value(config.Identity, address)
+	if files.Place == config.BuiltIn {
+		if p.source(address) != nil || p.settings.Value(config.Plain, address).On() || strings.HasPrefix(address, "unix:") {
+			return nil, false, nil
 		}
 		keys, _ := agentKeys() // without an agent there is the password
-		return keys[:min(len(keys), maxAgentKeys)], nil
+		return keys[:min(len(keys), maxAgentKeys)], false, nil
 	}
-	var keys []ssh.Signer
-	for _, file := range p.identity {
+	for _, file := range files.Texts {
 		k, err := p.key(file)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		keys = append(keys, k)
 	}
-	return keys, nil
-}
-
-// source tells whether a password can be had without asking a person.
-func (p *passwords) source() bool {
-	return p.given != nil || p.env != nil || p.passwordFile != "" || p.passwordCommand != ""
+	_, netrc, _ := netrc.Password(netrc.Path(), address, user)
+	return keys, !p.shell && len(keys) == 1 && p.source(address) == nil && !netrc, nil
 }
 
 // key reads a private key, or finds the one of a public key in the agent.

@@ -34,6 +34,11 @@ func (s *Shell) Complete(line string, pos int) (candidates []string, replace int
 				}
 			}
 		}
+		for _, n := range s.configured(Aliases) {
+			if strings.HasPrefix(n, last.Text) {
+				candidates = append(candidates, n+" ")
+			}
+		}
 		slices.Sort(candidates)
 		return candidates, pos - last.Start
 	}
@@ -56,6 +61,8 @@ func (s *Shell) Complete(line string, pos int) (candidates []string, replace int
 		for _, t := range topics() {
 			names = append(names, t.name)
 		}
+	case side == Addresses || side == Settings || side == Aliases || side == Bookmarks:
+		names = s.configured(side)
 	case side == Here:
 		names = localNames(last.Text)
 	case side == There && s.client != nil:

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"syscall"
 
+	"ferry/client/config"
 	"ferry/client/remote"
 	"ferry/client/term"
 	"ferry/client/transfer"
@@ -83,7 +84,7 @@ func ExitCode(err error) int {
 		}
 	}
 	switch {
-	case errors.As(err, new(*UsageError)), errors.As(err, new(*SyntaxError)):
+	case errors.As(err, new(*UsageError)), errors.As(err, new(*SyntaxError)), errors.As(err, new(*config.Error)):
 		return exitUsage
 	case errors.As(err, new(*remote.TrustError)):
 		return exitTrust

@@ -25,6 +25,7 @@ func topics() []topic {
 		{"globs", "* ? and [ ] in names", page(globsHelp)},
 		{"scripts", "-c, -b and stdin", page(scriptsHelp)},
 		{"transfer", "how put and get go on, and what is replaced", page(transferHelp)},
+		{"config", "settings, the configuration file, bookmarks and aliases", configHelp},
 		{"exit", "exit codes", exitHelp},
 	}
 }

@@ -6,11 +6,11 @@ import (
 	"iter"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/pflag"
 
+	"ferry/client/config"
 	"ferry/client/term"
 	"ferry/shared/wire"
 )
@@ -126,14 +126,7 @@ func localEntry(name string, info os.FileInfo) wire.Entry {
 }
 
 // home replaces a leading ~ by the home directory.
-func home(name string) string {
-	if name == "~" || strings.HasPrefix(name, "~/") {
-		if dir, err := os.UserHomeDir(); err == nil {
-			return filepath.Join(dir, name[1:])
-		}
-	}
-	return name
-}
+func home(name string) string { return config.Home(name) }
 
 func shellCommand() Command {
 	return Command{Name: "!", Group: "local", Usage: "!COMMAND", Short: "run a command on this machine", Examples: []string{"!ls -la", "!sha256sum report.pdf"},

@@ -8,36 +8,66 @@ import (
 	"strings"
 	"syscall"
 
+	"ferry/client/config"
 	"ferry/client/remote"
 	"ferry/client/term"
 	"ferry/shared/wire"
 )
 
 func openCommand() Command {
-	return Command{Name: "open", Aliases: []string{"connect"}, Group: "session", Usage: "open [USER@]HOST[:PORT] | unix:PATH",
+	return Command{Name: "open", Aliases: []string{"connect"}, Group: "session", Usage: "open [USER@]HOST[:PORT][/PATH] | unix:PATH | BOOKMARK",
 		Short: "choose a server, and log in if a user is named", Examples: []string{"open alice@files.example.org", "open 127.0.0.1:8083"},
-		Min: 1, Max: 1, Run: runOpen}
+		Min: 1, Max: 1, Args: Addresses, Run: runOpen}
 }
 
 func runOpen(ctx context.Context, s *Shell, c *Call) error {
-	t, err := ParseTarget(c.Args()[0])
+	t, err := Resolve(c.Args()[0], s.Settings)
 	if err != nil {
 		return err
 	}
 	s.Close()
 	s.Remote.Address, s.Remote.Plain, s.Remote.User = t.Address, t.Plain, t.User
 	s.dir, s.before = "/", "/"
+	s.settle()
 	if t.User == "" {
 		s.say("address is %s; type: login NAME", t.Address)
 		return nil
 	}
-	if err := s.Login(ctx, t.User); err != nil {
+	return s.enter(ctx, t)
+}
+
+// enter logs in and goes to the directory of an address.
+func (s *Shell) enter(ctx context.Context, t Target) error {
+	if err := s.Login(ctx, t.User); err != nil || t.Path == "" {
 		return err
 	}
-	if t.Path != "" {
-		s.dir = s.abs(t.Path)
+	e, err := s.client.Stat(ctx, s.abs(t.Path))
+	if err == nil && e.Kind != "dir" {
+		err = &wire.Error{Code: wire.NotDir, Message: "not a directory"}
 	}
+	if err != nil {
+		return named(t.Path, err)
+	}
+	s.dir = s.abs(t.Path)
 	return nil
+}
+
+// Resolve is ParseTarget for what may also be a bookmark. An address that names no user has the one of the settings.
+func Resolve(text string, settings *config.Settings) (Target, error) {
+	if !strings.ContainsAny(text, "@:/") {
+		b, ok, err := settings.Bookmarks.Find(text)
+		if err != nil {
+			return Target{}, wrongly(err)
+		}
+		if ok {
+			text = b.Text
+		}
+	}
+	t, err := ParseTarget(text)
+	if err == nil && t.User == "" {
+		t.User = settings.Value(config.User, t.Address).Text()
+	}
+	return t, err
 }
 
 // DefaultAddress is where ferry connects when nothing else is said.
@@ -114,10 +144,16 @@ func loginCommand() Command {
 // Login replaces the session by one of the user on the chosen server.
 func (s *Shell) Login(ctx context.Context, user string) error {
 	s.Close()
-	o := s.Remote
+	if s.Remote.Address == "" {
+		s.Remote.Address = DefaultAddress
+	}
+	o := s.options()
 	o.User = user
-	if o.Address == "" {
-		o.Address = DefaultAddress
+	if s.Keys != nil {
+		var err error
+		if o.Keys, o.Eager, err = s.Keys(o.Address, user); err != nil {
+			return err
+		}
 	}
 	o.Password = func(ctx context.Context) (string, error) { return s.Password(ctx, o.Address, user) }
 	if s.Person && o.Confirm == nil {
@@ -135,7 +171,7 @@ func (s *Shell) Login(ctx context.Context, user string) error {
 		s.Settled()
 	}
 	s.client, s.Mover.Client = c, c
-	s.Remote.Address, s.Remote.Plain, s.Remote.User = o.Address, o.Plain, user
+	s.Remote.User = user
 	s.dir, s.before = "/", "/"
 	if !o.Eager { // else what it is, is not known yet
 		s.say("logged in as %s on %s (%s)", user, o.Address, term.Escape(c.Info().Server))
@@ -226,18 +262,7 @@ func quitCommand() Command {
 func (s *Shell) Start(ctx context.Context, t Target) int {
 	cctx, stop := s.interruptible(ctx)
 	defer stop()
-	err := s.Login(cctx, t.User)
-	if err == nil && t.Path != "" {
-		e, serr := s.client.Stat(cctx, s.abs(t.Path))
-		switch {
-		case serr != nil:
-			err = named(t.Path, serr)
-		case e.Kind != "dir":
-			err = named(t.Path, &wire.Error{Code: wire.NotDir, Message: "not a directory"})
-		default:
-			s.dir = s.abs(t.Path)
-		}
-	}
+	err := s.enter(cctx, t)
 	if err != nil {
 		s.status = s.report("login", err)
 		return s.status

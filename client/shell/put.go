@@ -42,6 +42,7 @@ func (s *Shell) transferOptions(c *Call, script transfer.Existing) (o transfer.T
 	}
 	o.Force, o.RemoveSource = c.on("force"), c.on("remove-source")
 	o.Existing, err = s.existing(c, script)
+	o.Force = o.Force || s.Person && o.Existing == transfer.Replace
 	return o, err
 }
 

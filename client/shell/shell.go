@@ -14,6 +14,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
+	"ferry/client/config"
 	"ferry/client/remote"
 	"ferry/client/term"
 	"ferry/client/transfer"
@@ -23,26 +26,26 @@ import (
 type Config struct {
 	In     LineReader
 	Out    io.Writer      // results
-	Err    *term.Progress // everything else, above the bars
+	Err    *term.Progress // everything else, above the bars; nil: nowhere
 	Person bool           // a person is at the terminal: questions may be asked, a failed command does not end the run
-	JSON   bool           // results as one object a line
-	Quiet  bool           // no words about what went well
 	Echo   bool           // each command is shown before it runs, as in sftp's batches
 	Mover  transfer.Mover // its Client is set by login
-	Remote remote.Options // its Address and User are where login goes
+	Remote remote.Options // its Address, Plain and User are where login goes; the settings say the rest
+	// Settings are what may be set, by name; see settings.go for what becomes of them here. nil: the defaults.
+	Settings *config.Settings
 	// Password finds the password of a user for an address, without a person if it can.
 	Password func(ctx context.Context, address, user string) (string, error)
-	NoSync   bool
-	Settled  func()    // called after each login; may be nil
-	Parallel int       // connections of a transfer, 0: as many as seem right
-	Limit    int64     // bytes a second, 0: none
-	Stdin    io.Reader // what the name - stands for; nil if it is not free for that
-	Version  string
+	// Keys finds the keys to log in with at an address, and whether a command may travel with that login; nil: none.
+	Keys    func(address, user string) (keys []ssh.Signer, eager bool, err error)
+	Settled func()    // called after each login; may be nil
+	Stdin   io.Reader // what the name - stands for; nil if it is not free for that
+	Version string
 }
 
 // Shell runs commands. It is not safe for concurrent use.
 type Shell struct {
 	Config
+	inForce
 	commands []Command
 	client   *remote.Client
 	dir      string // on the server
@@ -68,8 +71,13 @@ func New(c Config) *Shell {
 	if s.Remote.Dial == nil {
 		s.Remote.Dial = (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 15 * time.Second, Count: 4}}).DialContext
 	}
-	s.Remote.Dial = s.limit.Dial(s.Remote.Dial)
-	s.limit.Set(c.Limit)
+	if s.Settings == nil {
+		s.Settings = config.New("")
+	}
+	if s.Err == nil {
+		s.Err = term.NewProgress(io.Discard, "none")
+	}
+	s.settle()
 	s.session.from(c.Remote, "")
 	return s
 }
@@ -220,12 +228,20 @@ func (s *Shell) Line(ctx context.Context, line string) (code int, end bool) {
 		return s.status, !s.Person
 	}
 	run := true // does the operator before this command let it run
-	for i, cmd := range cmds {
+	for i, aliases := 0, 0; i < len(cmds); i++ {
 		if run {
-			if s.Echo && !cmd.Quiet && s.lines > 0 { // not what stands on the command line
-				s.say(">> %s", term.Escape(cmd.Text))
+			if s.Echo && !cmds[i].Quiet && s.lines > 0 { // not what stands on the command line
+				s.say(">> %s", term.Escape(cmds[i].Text))
 			}
-			s.status = s.perform(ctx, cmd)
+			line, cmds, err = s.unalias(line, cmds, i, &aliases)
+		}
+		cmd := cmds[i]
+		if run {
+			if err != nil {
+				s.status = s.report(cmd.Words[0].Text, err)
+			} else {
+				s.status = s.perform(ctx, cmd)
+			}
 			if ctx.Err() != nil {
 				return ExitCode(ending(ctx)), true
 			}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"ferry/client/term"
 )
 
 // A Side says where the names lie that complete the arguments of a command: one letter for each of them, and the last for
@@ -15,10 +17,14 @@ type Side string
 
 // The sides.
 const (
-	Nowhere  Side = ""
-	Here     Side = "h" // files of this machine
-	There    Side = "t" // files on the server
-	Commands Side = "c" // names of commands and of pages of help
+	Nowhere   Side = ""
+	Here      Side = "h" // files of this machine
+	There     Side = "t" // files on the server
+	Commands  Side = "c" // names of commands and of pages of help
+	Addresses Side = "@" // bookmarks and servers that are known
+	Settings  Side = "s" // names of settings
+	Aliases   Side = "a" // names of aliases
+	Bookmarks Side = "b" // names of bookmarks
 )
 
 // at returns the side of an argument, counted from 0.
@@ -65,6 +71,7 @@ func (c Command) Options() *pflag.FlagSet {
 func table() []Command {
 	return slices.Concat([]Command{
 		openCommand(), loginCommand(), logoutCommand(), whoamiCommand(), statusCommand(), helpCommand(), historyCommand(), quitCommand(),
+		setCommand(), aliasCommand(), bookmarkCommand(),
 		lsCommand(), cdCommand(), pwdCommand(), mkdirCommand(), rmdirCommand(), rmCommand(), mvCommand(), cpCommand(), lnCommand(), catCommand(), moreCommand(), editCommand(),
 		statCommand(), touchCommand(), chmodCommand(), duCommand(), findCommand(), treeCommand(), sumCommand(),
 		putCommand(), getCommand(), syncCommand(), resumeCommand(),
@@ -85,45 +92,16 @@ func (s *Shell) find(name string) (Command, bool) {
 
 // unknown is the answer to a command that does not exist, with the nearest one that does.
 func (s *Shell) unknown(name string) error {
-	best, least := "", 3
+	var names []string
 	for _, c := range s.commands {
-		for _, n := range append([]string{c.Name}, c.Aliases...) {
-			if d := distance(strings.ToLower(name), n); d < least && d < len(n) {
-				best, least = n, d
-			}
-		}
+		names = append(append(names, c.Name), c.Aliases...)
 	}
+	best := term.Nearest(name, names)
 	advice := "help lists the commands"
 	if best != "" {
 		advice = "did you mean " + best + "?"
 	}
 	return &UsageError{"there is no such command", advice}
-}
-
-// distance counts the letters to insert, delete, replace or swap to make b of a (Damerau, optimal string alignment).
-func distance(a, b string) int {
-	if len(a) > 32 {
-		return len(a)
-	}
-	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
-		}
-		before, last, row = last, row, before
-	}
-	return last[len(b)]
 }
 
 // All returns every command, in the order of help.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"ferry/client/config"
 	"ferry/client/term"
 	"ferry/client/transfer"
 	"ferry/shared/wire"
@@ -54,7 +55,7 @@ func (s *Shell) limited(c *Call) (restore func(), err error) {
 	if !c.Changed("limit") {
 		return restore, nil
 	}
-	n, err := ParseLimit(c.value("limit"))
+	n, err := config.ParseLimit(c.value("limit"))
 	if err != nil {
 		return restore, &UsageError{Msg: "--limit: " + err.Error()}
 	}
@@ -62,21 +63,14 @@ func (s *Shell) limited(c *Call) (restore func(), err error) {
 	return restore, nil
 }
 
-// ParseLimit reads a rate that transfers can be held to.
-func ParseLimit(text string) (int64, error) {
-	n, err := term.ParseRate(text)
-	if err == nil && n < transfer.MinRate {
-		err = fmt.Errorf("the lowest rate is %s", term.Rate(transfer.MinRate))
-	}
-	return n, err
-}
-
 // existing reads what is to become of files that are there already; script is the answer where nobody can be asked.
 func (s *Shell) existing(c *Call, script transfer.Existing) (transfer.Existing, error) {
 	var given []string
 	answer := script
-	if s.Person {
+	if s.Person && s.Confirm {
 		answer = transfer.Ask
+	} else if s.Person {
+		answer = transfer.Replace
 	}
 	for _, f := range []struct {
 		name   string
@@ -206,7 +200,7 @@ func (j *job) guard(plan *transfer.Plan) error {
 // confirm asks a person before anything is deleted.
 func (j *job) confirm(plan *transfer.Plan) error {
 	n := len(plan.Deletes)
-	if n == 0 || !j.s.Person || j.opts.Force {
+	if n == 0 || !j.s.Person || !j.s.Confirm || j.opts.Force {
 		return nil
 	}
 	where := "on the server"

@@ -39,17 +39,23 @@ type Progress struct {
 // every 10 s; json writes an object a second and one at the end of each transfer; none writes
 // nothing.
 func NewProgress(w io.Writer, mode string) *Progress {
-	p := &Progress{w: w, mode: mode}
+	p := &Progress{w: w}
+	p.SetMode(mode)
+	return p
+}
+
+// SetMode changes the mode, for the transfers that begin after it.
+func (p *Progress) SetMode(mode string) {
+	p.mode = mode
 	if mode == "json" || mode == "none" {
-		return p
+		return
 	}
 	p.mode = "plain"
-	if f, ok := w.(*os.File); ok && mode != "plain" && IsTerminal(f) && !dumb() {
+	if f, ok := p.w.(*os.File); ok && mode != "plain" && IsTerminal(f) && !dumb() {
 		if columns, _ := Size(f); columns >= minColumns {
 			p.mode = "bar"
 		}
 	}
-	return p
 }
 
 // Write prints whole lines to the underlying writer, above the bars if there are any.
