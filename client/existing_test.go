@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -49,5 +50,28 @@ func TestAskedForOne(t *testing.T) {
 		if said := p.types(line); !strings.HasPrefix(said, "up to date a") {
 			t.Errorf("%s of the same: %q", line, said)
 		}
+	}
+}
+
+// TestAnswersKept: the script of a session answers as the person did.
+func TestAnswersKept(t *testing.T) {
+	p := newPerson(t)
+	p.write(p.home, map[string]string{"a": "new", "b": "new"})
+	p.write(".", map[string]string{"a": "older", "b": "older"})
+	p.types("get a", "s")
+	p.types("get a b -r", "k", "k")
+	p.types("get -r a b", "r", "s")
+	p.types("get b", "c")
+	p.types("get a b", "a")
+	p.types("get a; rm none")
+	p.types("history --script out -f")
+	text, err := os.ReadFile("out")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, got, _ := strings.Cut(string(text), "\nopen ")
+	_, got, _ = strings.Cut(got, "\n")
+	if want := "get --no-clobber a\nget --keep-both a b -r\nget -r a b\nget -f a b\nget a\n"; got != want {
+		t.Errorf("the script has %q, want %q", got, want)
 	}
 }

@@ -26,8 +26,9 @@ func historyCommand() Command {
 		Examples: []string{"history 20", "history --script nightly.ferry"},
 		More: `--script writes the commands of this session that worked, with the server and the directories
 where it began, so that ferry -b FILE does the same again; - prints them. A file that is there
-is replaced with -f only. Lines that begin with a blank, and those that may hold a secret, are
-kept nowhere.`,
+is replaced with -f only. Where you were asked about files that were there already, the script
+has the option that says the same, if you answered the same each time. Lines that begin with a
+blank, and those that may hold a secret, are kept nowhere.`,
 		Max: 1, Fields: []Field{{"number", "integer", "place in the list, from 1"}, {"line", "string", "as it was typed"}},
 		Flags: func(f *pflag.FlagSet) {
 			f.String("script", "", "write this session to `FILE`")
@@ -88,7 +89,7 @@ func (s *session) add(line string) { s.lines = append(s.lines, line) }
 // worked keeps a command for the script of the session, unless it is only about the shell itself.
 func (s *Shell) worked(cmd Cmd) {
 	if c, ok := s.find(cmd.Words[0].Text); ok && !c.Secret && !slices.Contains([]string{"help", "history", "status", "quit"}, c.Name) && !s.private {
-		s.session.add(cmd.Text)
+		s.session.add(s.answered(cmd))
 	}
 }
 

@@ -270,16 +270,6 @@ func (s *Shell) targets(c *Call, names []string, isSource, isDir func(string) (b
 	return d, nil
 }
 
-// verdict is what is to be done about a target that is there already.
-type verdict int
-
-const (
-	goOn    verdict = iota // nothing is in the way
-	replace                // it may be replaced
-	skip
-	keepBoth
-)
-
 // mayReplaceRemote decides about a target on the server, and asks a person if it must. Length and time equal to the source's
 // need no question: the content is compared anyway. as is the name to use.
 func (s *Shell) mayReplaceRemote(ctx context.Context, local, to string, o transfer.TreeOptions) (v verdict, as string, err error) {
@@ -313,46 +303,6 @@ func (s *Shell) mayReplaceRemote(ctx context.Context, local, to string, o transf
 		return true, err
 	}
 	return s.decide(o, to, e.Length, e.Mtime, taken)
-}
-
-// decide does what the options say about something that is in the way, or what a person says.
-func (s *Shell) decide(o transfer.TreeOptions, name string, length, mtime int64, taken func(string) (bool, error)) (verdict, string, error) {
-	v := keepBoth
-	var err error
-	if o.Existing != transfer.KeepBoth {
-		v, err = s.question(name, length, mtime)
-	}
-	if err == nil && v == keepBoth {
-		name, err = transfer.FreeName(name, taken)
-		v = goOn
-	}
-	return v, name, err
-}
-
-// question lets a person decide about something that is in the way.
-func (s *Shell) question(name string, length, mtime int64) (verdict, error) {
-	if !s.all {
-		fmt.Fprintf(s.Err, "%s is there already (%s, %s)\n", term.Escape(name), term.Bytes(length), timeText(mtime))
-	}
-	for !s.all {
-		answer, err := s.In.Read("[r]eplace, [s]kip, [k]eep both, replace [a]ll, [c]ancel? ")
-		if err != nil {
-			return skip, errInterrupted
-		}
-		switch strings.ToLower(strings.TrimSpace(answer)) {
-		case "r", "replace", "o", "overwrite", "y", "yes":
-			return replace, nil
-		case "s", "skip", "n", "no":
-			return skip, nil
-		case "a", "all":
-			s.all = true
-		case "c", "cancel":
-			return skip, errInterrupted
-		case "k", "keep", "keep both":
-			return keepBoth, nil
-		}
-	}
-	return replace, nil
 }
 
 func (s *Shell) putOne(ctx context.Context, local, to string, o transfer.Options) error {

@@ -60,8 +60,9 @@ type Shell struct {
 	session  session      // what worked so far
 	private  bool         // the line is kept nowhere
 	quit     bool
-	all      bool // "replace all" was answered in this command
-	status   int  // of the last command
+	answers  map[verdict]bool // of a person to questions of this command
+	all      bool             // "replace all" was among them
+	status   int              // of the last command
 }
 
 // New returns a shell that is not logged in.
@@ -325,7 +326,7 @@ func (s *Shell) command(ctx context.Context, cmd Cmd, call *Call) error {
 	if c.Login && s.client == nil {
 		return &UsageError{"not logged in", "type: login NAME" + map[bool]string{true: "   (or open NAME@HOST:PORT)", false: ""}[s.Remote.Address == ""]}
 	}
-	s.all = false
+	s.all, s.answers = false, map[verdict]bool{}
 	cctx, stop := s.interruptible(ctx)
 	defer stop()
 	err := s.into(cctx, cmd.Output, func(ctx context.Context) error { return c.Run(ctx, s, call) })
