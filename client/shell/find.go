@@ -104,7 +104,7 @@ func (s *Shell) find1(ctx context.Context, name string, tests []test, found *int
 		*found++
 		object := entryJSON(e)
 		object["path"] = s.abs(string(e.Name))
-		return s.emit(object, decorated(e)+"\n")
+		return s.emit(object, term.Escape(string(e.Name))+"\n") // names alone, to be used as such
 	}
 	if name != "" {
 		top, err := s.client.Stat(ctx, s.abs(name))
