@@ -133,3 +133,23 @@ func TestGrid(t *testing.T) {
 		t.Errorf("%d names of %d", got, len(many))
 	}
 }
+
+func TestRoomRow(t *testing.T) {
+	plain := func(n int64) string { return fmt.Sprint(n) }
+	for _, c := range []struct {
+		used, limit, disk int64
+		want              string
+	}{
+		{10, 0, 500, "bytes 10 none 500 -"},
+		{10, 0, -1, "bytes 10 none - -"},
+		{25, 100, 500, "bytes 25 100 75 25%"},
+		{25, 100, 50, "bytes 25 100 50 25%"},
+		{25, 100, -1, "bytes 25 100 75 25%"},
+		{120, 100, 500, "bytes 120 100 0 120%"},
+		{1 << 60, 1 << 62, 1 << 62, "bytes 1152921504606846976 4611686018427387904 3458764513820540928 25%"},
+	} {
+		if got := strings.Join(strings.Fields(roomRow("bytes", c.used, c.limit, c.disk, plain)), " "); got != c.want {
+			t.Errorf("%d of %d, disk %d: %q, want %q", c.used, c.limit, c.disk, got, c.want)
+		}
+	}
+}

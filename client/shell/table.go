@@ -73,7 +73,7 @@ func table() []Command {
 		openCommand(), loginCommand(), logoutCommand(), whoamiCommand(), statusCommand(), helpCommand(), historyCommand(), quitCommand(),
 		setCommand(), aliasCommand(), bookmarkCommand(),
 		lsCommand(), cdCommand(), pwdCommand(), mkdirCommand(), rmdirCommand(), rmCommand(), mvCommand(), cpCommand(), lnCommand(), catCommand(), moreCommand(), editCommand(),
-		statCommand(), touchCommand(), chmodCommand(), duCommand(), findCommand(), treeCommand(), sumCommand(),
+		statCommand(), touchCommand(), chmodCommand(), duCommand(), dfCommand(), findCommand(), treeCommand(), sumCommand(),
 		putCommand(), getCommand(), syncCommand(), resumeCommand(),
 		lcdCommand(), lpwdCommand(), llsCommand(), lmkdirCommand(), shellCommand(),
 	}, adminCommands())
