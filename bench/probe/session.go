@@ -54,7 +54,7 @@ func (s *session) login(ctx context.Context, o options) error {
 	}
 	exchange := login.NewClient(o.user, o.password, bind)
 	if s.secret != nil {
-		exchange = login.NewClientSecret(o.user, s.secret, bind)
+		exchange = login.NewClientSecret(o.user, bind, s.secret)
 	}
 	w := wire.NewConn(t, link)
 	hello := &wire.HelloRequest{Request: wire.Request{Cmd: wire.CmdHello}, Version: wire.ProtocolVersion, Client: "bench"}

@@ -13,10 +13,10 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-const (
-	maxKeys = 100  // public keys of an account
-	minRSA  = 2048 // bits
-)
+// MaxKeys is how many public keys an account may have.
+const MaxKeys = 100
+
+const minRSA = 2048 // bits
 
 // Allowed reports whether the account may log in from an address. The zero Addr, which is no address at all, stands for a
 // socket of this machine and counts as loopback.
@@ -47,7 +47,15 @@ type PublicKey struct {
 
 // String returns the kind, the fingerprint and the comment.
 func (k PublicKey) String() string {
-	return strings.TrimSuffix(k.Type()+" "+ssh.FingerprintSHA256(k)+" "+k.Comment, " ")
+	return strings.TrimSuffix(k.Type()+" "+k.Fingerprint()+" "+k.Comment, " ")
+}
+
+// Fingerprint returns "SHA256:" and the unpadded base64 of the SHA-256 of the wire form, as ssh-keygen -l prints it.
+func (k PublicKey) Fingerprint() string { return ssh.FingerprintSHA256(k) }
+
+// Line returns the line of a .pub file, as ParsePublicKey reads it.
+func (k PublicKey) Line() string {
+	return strings.TrimSuffix(strings.TrimSpace(string(ssh.MarshalAuthorizedKey(k)))+" "+k.Comment, " ")
 }
 
 // PublicKey returns the account's key of the given wire form (RFC 4253, section 6.6). Whoever checks a signature with an
@@ -92,8 +100,8 @@ func setKeys(a *Account, v any) error {
 	if !ok {
 		return errors.New("must be a list of strings")
 	}
-	if len(list) > maxKeys {
-		return fmt.Errorf("are more than %d", maxKeys)
+	if len(list) > MaxKeys {
+		return fmt.Errorf("are more than %d", MaxKeys)
 	}
 	a.Keys = nil
 	for i, v := range list {

@@ -72,7 +72,7 @@ type Account struct {
 	AllowFrom  []netip.Prefix // empty: any address; see Allowed
 	Expires    string         // the first day it is closed, YYYY-MM-DD, "" if never; see Expired
 	Locked     string         // the reason, "" if the account is not locked
-	MustChange bool           // after a login with a password everything but passwd is to be refused
+	MustChange bool           // after a login with a password everything but passwd is refused
 	Line       int            // where the table begins, from 1
 }
 
@@ -89,6 +89,7 @@ type Limits struct {
 type Set struct {
 	accounts []*Account // in file order
 	byName   map[string]*Account
+	defaults *Account // what [defaults] say; nil if there is no file
 	warnings []string
 }
 
@@ -111,6 +112,14 @@ func (s *Set) All() iter.Seq[*Account] {
 
 // Len returns the number of accounts.
 func (s *Set) Len() int { return len(s.accounts) }
+
+// DefaultRights returns what an account may do that says nothing about it.
+func (s *Set) DefaultRights() Rights {
+	if s.defaults == nil {
+		return All
+	}
+	return s.defaults.Rights
+}
 
 // Warnings returns what is not wrong but probably not meant, such as an
 // account that cannot log in, each as "FILE:LINE: text".

@@ -30,21 +30,11 @@ func Edit(path string, change func(*Text) error) error {
 }
 
 func edit(o ops, path string, change func(*Text) error) error {
-	lock := flock.New(path + ".lock")
-	ctx, cancel := context.WithTimeout(context.Background(), lockWait)
-	defer cancel()
-	if _, err := lock.TryLockContext(ctx, 20*time.Millisecond); errors.Is(err, context.DeadlineExceeded) {
-		return &EditError{Msg: "another edit holds " + path + ".lock", Advice: "try again when it has ended"}
-	} else if err != nil {
-		return fmt.Errorf("lock: %w", err)
+	lock, err := Lock(path)
+	if err != nil {
+		return err
 	}
 	defer lock.Close()
-	if dir, err := os.Stat(filepath.Dir(path)); err == nil && os.Geteuid() == 0 {
-		// Made by root, it must not shut out the owner of the directory. A
-		// failure shows when that owner edits.
-		st := dir.Sys().(*syscall.Stat_t)
-		os.Lchown(path+".lock", int(st.Uid), int(st.Gid))
-	}
 
 	old, mark, err := read(o, path)
 	missing := errors.Is(err, fs.ErrNotExist)
@@ -78,6 +68,26 @@ func edit(o ops, path string, change func(*Text) error) error {
 		return err
 	}
 	return fmt.Errorf("replace %s: %w", path, err)
+}
+
+// Lock takes the lock PATH.lock of a file of the data directory, waiting up to 5 s; then it is an *EditError. Everybody who
+// writes to such a file holds it.
+func Lock(path string) (io.Closer, error) {
+	lock := flock.New(path + ".lock")
+	ctx, cancel := context.WithTimeout(context.Background(), lockWait)
+	defer cancel()
+	if _, err := lock.TryLockContext(ctx, 20*time.Millisecond); errors.Is(err, context.DeadlineExceeded) {
+		return nil, &EditError{Msg: "another edit holds " + path + ".lock", Advice: "try again when it has ended"}
+	} else if err != nil {
+		return nil, fmt.Errorf("lock: %w", err)
+	}
+	if dir, err := os.Stat(filepath.Dir(path)); err == nil && os.Geteuid() == 0 {
+		// Made by root, it must not shut out the owner of the directory. A
+		// failure shows when that owner edits.
+		st := dir.Sys().(*syscall.Stat_t)
+		os.Lchown(path+".lock", int(st.Uid), int(st.Gid))
+	}
+	return lock, nil
 }
 
 // backup keeps the text as it was beside the file. The file itself is about to give up its name, so another name is enough,
@@ -258,8 +268,8 @@ func fill(o ops, f, dir *os.File, text []byte, like fs.FileInfo) error {
 	return o.sync(f)
 }
 
-// WriteFile gives a file of the data directory the content text, 0600, in one durable step. Only one writer at a time may do
-// that to a file.
+// WriteFile gives a file of the data directory the content text, 0600, in one durable step. The caller holds its Lock, or is its
+// only writer.
 func WriteFile(path string, text []byte) error {
 	return replace(realOps(), path, text, nil, func() error { return nil })
 }

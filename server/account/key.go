@@ -27,6 +27,9 @@ type Key struct {
 // Keys returns every key an account may have. A new key is one entry here.
 func Keys() []Key { return slices.Concat(identityKeys(), accessKeys(), limitKeys()) }
 
+// Common tells whether [defaults] may hold the key: whether it can be the same for everybody.
+func (k Key) Common() bool { return k.defaults }
+
 // identityKeys are the keys that say who and where an account is. They cannot be common to all.
 func identityKeys() []Key {
 	return []Key{

@@ -221,7 +221,7 @@ func (p *parser) defaults(keys map[string]Key) *Account {
 
 // accounts makes one account of each table of users, in file order, as it is before its keys are applied.
 func (p *parser) accounts(defaults *Account) *Set {
-	s := &Set{byName: map[string]*Account{}}
+	s := &Set{byName: map[string]*Account{}, defaults: defaults}
 	users, ok := p.model["users"].(map[string]any)
 	if p.model["users"] != nil && !ok {
 		p.refuse(p.line("users"), "write it as a table: [users.NAME]", "users must be a table")

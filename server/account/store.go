@@ -77,6 +77,14 @@ func (s *Store) Reload() error {
 	return nil
 }
 
+// Edit changes the file as the function Edit does, and the accounts with it: they are those of the new file when it returns.
+func (s *Store) Edit(change func(*Text) error) error {
+	if err := edit(s.ops, s.path, change); err != nil {
+		return err
+	}
+	return s.Reload()
+}
+
 // stat returns the present state of the file, the zero mark if there is none.
 func stat(path string) mark {
 	info, err := os.Lstat(path)

@@ -173,3 +173,20 @@ func TestWatch(t *testing.T) {
 	stop()
 	<-ended
 }
+
+// What Edit changes is in force when it returns, and what it refuses is not.
+func TestStoreEdit(t *testing.T) {
+	s, err := Open(filepath.Join(t.TempDir(), "users.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Edit(add("a")); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := s.Current().Lookup("a"); !ok {
+		t.Error("a is not there")
+	}
+	if err := s.Edit(add("a")); !errors.Is(err, ErrExists) {
+		t.Error(err)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"ferry/internal/powercut"
+	"ferry/shared/login"
 )
 
 // tap returns operations of which fault says what becomes, by their number from 1, and the names of those that were asked for.
@@ -112,6 +113,36 @@ func TestEditMatrix(t *testing.T) {
 					checkEdit(t, fmt.Sprintf("at %d, %s, answer %v", at, (*log)[at-1], err), path, tt.old, tt.new, err)
 				}
 			})
+		}
+	}
+}
+
+// Whichever operation fails while a password is changed, the account has the old or the new one, never none, and must change it exactly
+// if it is the old one.
+func TestPasswordMatrix(t *testing.T) {
+	const before, after = "[users.a]\nauth = %q # made in May\nmust_change_password = true\n[users.b]\n", "[users.a]\nauth = %q # made in May\n[users.b]\n"
+	var records [2]string
+	for i := range records {
+		r, err := login.NewRecord("correct horse", login.Params{Memory: 19 << 10, Time: 2, Threads: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		records[i] = r.String()
+	}
+	was, is := records[0], records[1]
+	for at := 1; ; at++ {
+		path := write(t, fmt.Sprintf(before, was))
+		o, log := tap(func(k int) error { return when(k >= at, syscall.EIO) })
+		err := edit(o, path, func(x *Text) error { return errors.Join(x.Set("a", "auth", is), x.Off("a", "must_change_password")) })
+		got := content(t, path)
+		if got != fmt.Sprintf(before, was) && got != fmt.Sprintf(after, is) || err == nil && got != fmt.Sprintf(after, is) {
+			t.Errorf("%d, answer %v: the file holds %q", at, err, got)
+		}
+		if len(*log) < at {
+			if err != nil || at < 10 {
+				t.Errorf("%d operations and %v", at, err)
+			}
+			return
 		}
 	}
 }

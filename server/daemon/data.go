@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"github.com/gofrs/flock"
+
+	"ferry/server/account"
 )
 
 // openData makes the data directory and its homes if they are missing, but nothing above, and takes the directory for this
@@ -41,7 +43,7 @@ func tryLock(dir string) (lock *flock.Flock, held bool, err error) {
 func makeDir(path string) error {
 	err := os.Mkdir(path, 0o700)
 	if err == nil {
-		return settle(filepath.Dir(path), path)
+		return account.Settle(path)
 	}
 	if !errors.Is(err, fs.ErrExist) {
 		return err

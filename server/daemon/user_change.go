@@ -7,8 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -116,52 +114,17 @@ func (u *userAdmin) makeHome(c *cobra.Command, home string) (made string, err er
 		fmt.Fprintln(c.ErrOrStderr(), "the home was not made: --data was not given")
 		return "", nil
 	}
-	path := u.data
-	for _, part := range append([]string{"homes"}, strings.Split(home, "/")...) {
-		parent := path
-		path = filepath.Join(path, part)
-		err := os.Mkdir(path, 0o700)
-		if errors.Is(err, fs.ErrExist) {
-			made = ""
-			if info, err := os.Lstat(path); err != nil || !info.IsDir() {
-				return "", fmt.Errorf("%s is not a directory", path)
-			}
-			continue
-		}
-		if err == nil {
-			made = path
-			err = settle(parent, path)
-		}
-		if err != nil {
-			return made, plain(err)
-		}
+	homes := filepath.Join(u.data, "homes")
+	if made, err = account.MakeHome(homes, home); err != nil {
+		return made, plain(err)
 	}
+	path := filepath.Join(homes, home)
 	if made == "" {
 		if names, err := os.ReadDir(path); err == nil && len(names) > 0 {
 			fmt.Fprintf(c.ErrOrStderr(), "warning: the home %s already holds files\n", path)
 		}
 	}
 	return made, nil
-}
-
-// settle gives a new directory its parent's owner, which matters when root
-// made it, and makes it durable.
-func settle(parent, path string) error {
-	d, err := os.Open(parent)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	info, err := d.Stat()
-	if err != nil {
-		return err
-	}
-	if st, ok := info.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
-		if err := os.Lchown(path, int(st.Uid), int(st.Gid)); err != nil {
-			return err
-		}
-	}
-	return d.Sync()
 }
 
 func (u *userAdmin) mod(c *cobra.Command, args []string) error {

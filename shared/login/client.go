@@ -35,15 +35,18 @@ func NewClient(user, password string, b Binding) *Client {
 }
 
 // NewClientSecret prepares a login with what an earlier one left behind: no
-// password, no Argon2id run. Final returns ErrNeedPassword if s is nil or no
-// longer fits the account.
-func NewClientSecret(user string, s *Secret, b Binding) *Client {
+// password, no Argon2id run. Of several secrets, of which nil ones do not
+// count, the one that fits the account is used; Final returns ErrNeedPassword
+// if there is none.
+func NewClientSecret(user string, b Binding, secrets ...*Secret) *Client {
 	c := newClient(user, newNonce(), b, argon2idMechanism())
 	c.derive = func(salt []byte, p Params) (*Secret, error) {
-		if s == nil || p != s.params || !bytes.Equal(salt, s.salt) {
-			return nil, ErrNeedPassword
+		for _, s := range secrets {
+			if s != nil && p == s.params && bytes.Equal(salt, s.salt) {
+				return s, nil
+			}
 		}
-		return s, nil
+		return nil, ErrNeedPassword
 	}
 	return c
 }

@@ -76,7 +76,7 @@ func newFixture(t testing.TB, password string) *fixture {
 		t.Fatal(err)
 	}
 	salt := []byte("0123456789abcdef")
-	f.record = newSecret(f.mechanism.derive(prepared, salt, cheap()), salt, cheap()).record()
+	f.record = newSecret(f.mechanism.derive(prepared, salt, cheap()), salt, cheap()).Record()
 	f.runs = 0
 	return f
 }
@@ -115,7 +115,7 @@ func TestRFC7677Vector(t *testing.T) {
 	b := Binding{GS2: "n,,"}
 	salt, _ := decode("W22ZaJ0SNY7soEsUEjb6gQ==", saltSize)
 	p := Params{Time: 4096}
-	record := newSecret(m.derive([]byte("pencil"), salt, p), salt, p).record()
+	record := newSecret(m.derive([]byte("pencil"), salt, p), salt, p).Record()
 	c := newClient("user", "rOprNGfwEbeRWgbNEkqO", b, m)
 	c.derive = c.fromPassword("pencil")
 	s := newServer("%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0", b, func(string) (Record, bool) { return record, true }, Fake{}, m)
@@ -258,7 +258,7 @@ func TestInteropServer(t *testing.T) {
 func TestInteropClient(t *testing.T) {
 	salt := []byte("0123456789abcdef")
 	p := Params{Memory: minMemory, Time: 4096, Threads: 1}
-	record := newSecret(pbkdf2Mechanism(t).derive([]byte("pencil"), salt, p), salt, p).record()
+	record := newSecret(pbkdf2Mechanism(t).derive([]byte("pencil"), salt, p), salt, p).Record()
 	cs, ss := tlsPair(t, tls.VersionTLS13)
 	xb, err := scram.NewTLSExporterBinding(&cs)
 	if err != nil {
@@ -315,7 +315,7 @@ func TestLogin(t *testing.T) {
 		t.Fatalf("user %q, %v", s.User(), err)
 	}
 	secret := c.Secret()
-	c = NewClientSecret("alice", secret, channel(1))
+	c = NewClientSecret("alice", channel(1), secret)
 	if err := run(c, NewServer(channel(1), lookup, testFake())); err != nil {
 		t.Fatal(err)
 	}
@@ -338,11 +338,11 @@ func TestLogin(t *testing.T) {
 	dearer.Params.Time++
 	for name, changed := range map[string]Record{"salt": resalted, "costs": dearer} {
 		s := NewServer(channel(1), func(string) (Record, bool) { return changed, true }, testFake())
-		if err := run(NewClientSecret("alice", secret, channel(1)), s); !errors.Is(err, ErrNeedPassword) {
+		if err := run(NewClientSecret("alice", channel(1), secret), s); !errors.Is(err, ErrNeedPassword) {
 			t.Errorf("changed %s: %v", name, err)
 		}
 	}
-	if err := run(NewClientSecret("alice", nil, channel(1)), NewServer(channel(1), lookup, testFake())); !errors.Is(err, ErrNeedPassword) {
+	if err := run(NewClientSecret("alice", channel(1), nil), NewServer(channel(1), lookup, testFake())); !errors.Is(err, ErrNeedPassword) {
 		t.Errorf("no secret: %v", err)
 	}
 }

@@ -69,16 +69,11 @@ type Record struct {
 // UTF-8, or holds control or unassigned characters; the costs are refused if
 // Params.Check refuses them.
 func NewRecord(password string, p Params) (Record, error) {
-	if err := p.Check(); err != nil {
-		return Record{}, err
-	}
-	prepared, err := prepare(password)
+	s, err := NewSecret(password, p)
 	if err != nil {
 		return Record{}, err
 	}
-	salt := make([]byte, saltSize)
-	rand.Read(salt) // never fails: it ends the program instead
-	return newSecret(argon2id(prepared, salt, p), salt, p).record(), nil
+	return s.Record(), nil
 }
 
 // ParseRecord reads the form that String writes. Only that exact form is
@@ -172,7 +167,28 @@ func newSecret(salted, salt []byte, p Params) *Secret {
 	}
 }
 
-func (s *Secret) record() Record {
+// NewSecret is NewRecord for a client, which goes on logging in with what it has derived.
+func NewSecret(password string, p Params) (*Secret, error) {
+	if err := p.Check(); err != nil {
+		return nil, err
+	}
+	prepared, err := prepare(password)
+	if err != nil {
+		return nil, err
+	}
+	salt := make([]byte, saltSize)
+	rand.Read(salt) // never fails: it ends the program instead
+	return newSecret(argon2id(prepared, salt, p), salt, p), nil
+}
+
+// Of tells whether the secret is that of a password. It runs Argon2id.
+func (s *Secret) Of(password string) bool {
+	prepared, err := prepare(password)
+	return err == nil && newSecret(argon2id(prepared, s.salt, s.params), s.salt, s.params).clientKey == s.clientKey
+}
+
+// Record returns what the server keeps of the password.
+func (s *Secret) Record() Record {
 	return Record{Params: s.params, Salt: s.salt, StoredKey: sha256.Sum256(s.clientKey[:]), ServerKey: s.serverKey}
 }
 

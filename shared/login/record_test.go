@@ -35,7 +35,7 @@ func TestRecordGolden(t *testing.T) {
 		"$scram-sha256-argon2id$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$0iYaZiC0YmfCND42nH0eRgdTm78n1J43fw8VoWaJcKngd8zxV15t8lGQEt1CoaabSrhFf3z71/HrCuZn2RtKiw": cheap(),
 		"$scram-sha256-argon2id$v=19$m=65536,t=3,p=4$MDEyMzQ1Njc4OWFiY2RlZg$j0J0yLighTtd4Guod6KPnFYGJ0BxtlXHyt7z4E/Y79F/6/Bcvsq97L/9vPHgSWMkqngi4hfNjV4IZI6AQ+KAaQ": DefaultParams(),
 	} {
-		if got := newSecret(argon2id([]byte("pencil"), salt, p), salt, p).record().String(); got != want {
+		if got := newSecret(argon2id([]byte("pencil"), salt, p), salt, p).Record().String(); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
