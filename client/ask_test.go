@@ -46,13 +46,15 @@ type person struct {
 	t    *testing.T
 	errs bytes.Buffer
 	home string
+
+	server *servertest.Server
 }
 
 func newPerson(t *testing.T) *person {
 	s := servertest.New(t)
 	s.AddUser("alice", password)
 	t.Chdir(t.TempDir())
-	p := &person{answers: &answers{}, t: t, home: s.Home("alice")}
+	p := &person{answers: &answers{}, t: t, home: s.Home("alice"), server: s}
 	settings := config.New(t.TempDir())
 	if err := settings.Set(config.Session, "set", config.Fingerprint, s.Fingerprint()); err != nil {
 		t.Fatal(err)

@@ -278,7 +278,7 @@ func (d *doctor) passwords() {
 	}
 	address := d.target.Address
 	if f := d.settings.Value(config.PasswordFile, address); f.Place != config.BuiltIn {
-		if _, err := fromFile(f.Text()); err != nil {
+		if _, err := shell.SecretFile(f.Text()); err != nil {
 			d.failed("password", err)
 			return
 		}

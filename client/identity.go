@@ -13,7 +13,6 @@ import (
 	"golang.org/x/crypto/ssh/agent"
 
 	"ferry/client/config"
-	"ferry/client/netrc"
 	"ferry/client/shell"
 )
 
@@ -38,8 +37,7 @@ func (p *passwords) keys(address, user string) (keys []ssh.Signer, eager bool, e
 		}
 		keys = append(keys, k)
 	}
-	_, netrc, _ := netrc.Password(netrc.Path(), address, user)
-	return keys, !p.shell && len(keys) == 1 && p.source(address) == nil && !netrc, nil
+	return keys, !p.shell && len(keys) == 1 && !p.needsNobody(address, user), nil
 }
 
 // key reads a private key, or finds the one of a public key in the agent.
@@ -80,13 +78,33 @@ func (p *passwords) key(file string) (ssh.Signer, error) {
 	return key, nil
 }
 
-// agentKeys returns what the ssh-agent holds. The connection stays open for as long as the program runs.
-func agentKeys() ([]ssh.Signer, error) {
+// dialAgent connects to the ssh-agent.
+func dialAgent() (net.Conn, error) {
 	path := os.Getenv("SSH_AUTH_SOCK")
 	if path == "" {
 		return nil, errors.New("SSH_AUTH_SOCK is not set")
 	}
-	nc, err := net.Dial("unix", path)
+	return net.Dial("unix", path)
+}
+
+// agentLines returns the public keys that the ssh-agent holds, as lines of .pub files.
+func agentLines() ([]string, error) {
+	nc, err := dialAgent()
+	if err != nil {
+		return nil, err
+	}
+	defer nc.Close()
+	keys, err := agent.NewClient(nc).List()
+	var lines []string
+	for _, k := range keys {
+		lines = append(lines, k.String())
+	}
+	return lines, err
+}
+
+// agentKeys returns what the ssh-agent holds. The connection stays open for as long as the program runs.
+func agentKeys() ([]ssh.Signer, error) {
+	nc, err := dialAgent()
 	if err != nil {
 		return nil, err
 	}

@@ -158,9 +158,9 @@ func (o *options) start(ctx context.Context, args []string) int {
 		Out: os.Stdout, Err: term.NewProgress(os.Stderr, "auto"), Person: person, Echo: o.commands == "" && !person, Settings: o.settings, Version: version(),
 		Mover:    transfer.Mover{Jobs: transfer.Jobs{Dir: filepath.Join(state, "jobs")}, Ops: partial.Real()},
 		Remote:   remote.Options{Address: target.Address, Plain: target.Plain, User: target.User, Program: "ferry " + version()},
-		Password: p.find,
-		Keys:     p.keys,
-		Settled:  procs.Limit, // not before: making a secret of a password keeps every processor busy
+		Password: p.find, Given: p.needsNobody, Invite: p.invite,
+		Keys: p.keys, AgentKeys: agentLines,
+		Settled: procs.Limit, // not before: making a secret of a password keeps every processor busy
 	}
 	var sh *shell.Shell
 	switch {
@@ -187,6 +187,9 @@ func (o *options) start(ctx context.Context, args []string) int {
 	p.ask = c.In.Password
 	if !person {
 		p.ask = term.Password
+	}
+	if p.person {
+		c.Ask = p.ask
 	}
 	if person {
 		// The line editor cannot be woken up; the terminal is given back and the program ends.

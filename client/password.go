@@ -1,15 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
-	"os/exec"
-	"strings"
 
 	"ferry/client/config"
 	"ferry/client/netrc"
@@ -23,12 +17,13 @@ type passwords struct {
 	shell      bool // a person types the commands
 	person     bool // somebody can be asked
 	ask        func(prompt string) (string, error)
+	invite     string // of FERRY_INVITE
 }
 
-// take takes the password from stdin, if it is there, and from the environment.
+// take takes the password from stdin, if it is there, and what the environment has.
 func (p *passwords) take(stdin bool) error {
 	if stdin {
-		line, err := firstLine(os.Stdin)
+		line, err := shell.FirstLine(os.Stdin)
 		if err != nil {
 			return fmt.Errorf("password: %w", err)
 		}
@@ -36,7 +31,10 @@ func (p *passwords) take(stdin bool) error {
 	}
 	if env := os.Getenv("FERRY_PASSWORD"); env != "" {
 		p.env = &env
-		os.Unsetenv("FERRY_PASSWORD") // commands started from the shell must not see it
+	}
+	p.invite = os.Getenv("FERRY_INVITE")
+	for _, name := range []string{"FERRY_PASSWORD", "FERRY_INVITE"} {
+		os.Unsetenv(name) // commands started from the shell must not see it
 	}
 	return nil
 }
@@ -54,14 +52,20 @@ func (p *passwords) source(address string) source {
 	for place := config.Session; place < config.BuiltIn; place++ {
 		switch {
 		case file.Place == place:
-			return func(context.Context) (string, error) { return fromFile(file.Text()) }
+			return func(context.Context) (string, error) { return shell.SecretFile(file.Text()) }
 		case command.Place == place:
-			return func(ctx context.Context) (string, error) { return fromCommand(ctx, command.Text()) }
+			return func(ctx context.Context) (string, error) { return shell.SecretCommand(ctx, command.Text()) }
 		case place == config.Environment && p.env != nil:
 			return func(context.Context) (string, error) { return *p.env, nil }
 		}
 	}
 	return nil
+}
+
+// needsNobody tells whether find will ask nobody.
+func (p *passwords) needsNobody(address, user string) bool {
+	_, netrc, _ := netrc.Password(netrc.Path(), address, user)
+	return netrc || p.source(address) != nil
 }
 
 // find returns the password of a user.
@@ -78,47 +82,4 @@ func (p *passwords) find(ctx context.Context, address, user string) (string, err
 			Advice: "give --password-file, --password-command, --password-stdin or FERRY_PASSWORD, or write it into " + tilde(netrc.Path())}
 	}
 	return p.ask(fmt.Sprintf("Password of %s on %s: ", user, address))
-}
-
-func fromFile(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		var pe *fs.PathError
-		if errors.As(err, &pe) {
-			err = pe.Err
-		}
-		return "", fmt.Errorf("password file %s: %w", path, err)
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
-		return "", fmt.Errorf("password: %s can be read by others (chmod 600 %s)", path, path)
-	}
-	return firstLine(f)
-}
-
-func fromCommand(ctx context.Context, command string) (string, error) {
-	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("password command: %w", err)
-	}
-	return firstLine(bytes.NewReader(out))
-}
-
-// firstLine reads up to the first newline and not a byte further: what follows may be commands.
-func firstLine(r io.Reader) (string, error) {
-	var line []byte
-	var b [1]byte
-	for len(line) <= 4096 {
-		n, err := r.Read(b[:])
-		if n == 1 && b[0] == '\n' || errors.Is(err, io.EOF) {
-			return strings.TrimSuffix(string(line), "\r"), nil
-		}
-		if err != nil {
-			return "", err
-		}
-		line = append(line, b[:n]...)
-	}
-	return "", errors.New("the password is longer than 4096 bytes")
 }

@@ -32,8 +32,8 @@ type world struct {
 }
 
 // TestScript runs what a user types: testdata/script/*.txtar. In them ADDR is the server, PROXY the same behind a proxy,
-// FP its fingerprint, DATA its data directory, PLAIN and SOCKET where it listens without TLS, HOME_ALICE alice's
-// files on it.
+// FP its fingerprint, DATA its data directory, USERS its account file, PLAIN and SOCKET where it listens without TLS,
+// HOME_ALICE alice's files on it.
 func TestScript(t *testing.T) {
 	o := newObjects(t)
 	testscript.Run(t, testscript.Params{
@@ -52,7 +52,7 @@ func TestScript(t *testing.T) {
 			e.Defer(s.Stop)
 			e.Values["world"], e.Values["objects"] = &world{s, p}, o
 			for k, v := range map[string]string{"ADDR": s.Addr(), "PORT": s.Addr()[strings.LastIndex(s.Addr(), ":")+1:], "PROXY": p.Addr(), "FP": s.Fingerprint(), "HOME_ALICE": s.Home("alice"),
-				"DATA": s.Data(), "PLAIN": s.PlainAddr(), "SOCKET": s.UnixAddr(),
+				"DATA": s.Data(), "USERS": s.Users(), "PLAIN": s.PlainAddr(), "SOCKET": s.UnixAddr(),
 				"HOME_BOB": s.Home("bob"), "FERRY_PASSWORD": password, "HOME": e.WorkDir, "XDG_STATE_HOME": filepath.Join(e.WorkDir, ".state"), "TERM": "dumb"} {
 				e.Setenv(k, v)
 			}
@@ -76,7 +76,7 @@ func makeFile(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), pattern(int(size), seed), 0o644))
 }
 
-// server stop|restart|set NAME KEY VALUE|fail NAME N
+// server stop|restart|set NAME KEY VALUE|fail NAME N|register MODE|invite
 func serverCommand(ts *testscript.TestScript, neg bool, args []string) {
 	w := ts.Value("world").(*world)
 	switch args[0] {
@@ -90,6 +90,10 @@ func serverCommand(ts *testscript.TestScript, neg bool, args []string) {
 		w.server.Fail(args[1], n)
 	case "set": // NAME KEY VALUE: a key of an account
 		w.server.Set(args[1], args[2], args[3])
+	case "register": // MODE
+		w.server.Register(args[1])
+	case "invite": // sets INVITE
+		ts.Setenv("INVITE", w.server.Invite()+"@"+w.server.Fingerprint())
 	default:
 		ts.Fatalf("server %s?", args[0])
 	}

@@ -71,6 +71,7 @@ type member struct {
 
 	state  sync.Mutex // guards what follows
 	secret *login.Secret
+	next   *login.Secret // of the password that is being set; it may be in force already
 	ticket ticket
 	pinned string // fingerprint of the server logged in to
 	info   Info
@@ -93,6 +94,8 @@ type Info struct {
 	Rights  []string
 	Boot    string // changes when the server restarts
 	Session string
+	// MustChange says that the server refuses everything but Passwd until the password is changed.
+	MustChange bool
 }
 
 // ErrAuth means that the server refused the user or the password.
@@ -139,19 +142,7 @@ func (e *UnreachableError) Unwrap() error { return e.Err }
 // Login connects and logs in. Errors: *TrustError, *UnreachableError, ErrAuth, *RefusedError, or a *wire.Error (version when
 // the two programs have none in common).
 func Login(ctx context.Context, o Options) (*Client, error) {
-	if o.Silence == 0 {
-		o.Silence = 30 * time.Second
-	}
-	if o.DialTimeout == 0 {
-		o.DialTimeout = 15 * time.Second
-	}
-	if o.Notice == nil {
-		o.Notice = func(string) {}
-	}
-	if strings.HasPrefix(o.Address, "unix:") {
-		o.Plain = true
-	}
-	c := &Client{member: &member{opts: o, bufs: &wire.Buffers{}}}
+	c := newClient(o)
 	err := c.trusting(func() error { return c.byKey(ctx) })
 	var unknown *TrustError
 	if errors.As(err, &unknown) && unknown.Want == "" && !unknown.Declined {
@@ -170,6 +161,23 @@ func Login(ctx context.Context, o Options) (*Client, error) {
 	err = c.trusting(func() error { return c.connect(ctx, password) })
 	debug.FreeOSMemory() // the 64 MiB of Argon2id are not needed again
 	return c.unless(err)
+}
+
+// newClient returns a client that is not connected.
+func newClient(o Options) *Client {
+	if o.Silence == 0 {
+		o.Silence = 30 * time.Second
+	}
+	if o.DialTimeout == 0 {
+		o.DialTimeout = 15 * time.Second
+	}
+	if o.Notice == nil {
+		o.Notice = func(string) {}
+	}
+	if strings.HasPrefix(o.Address, "unix:") {
+		o.Plain = true
+	}
+	return &Client{member: &member{opts: o, bufs: &wire.Buffers{}}}
 }
 
 // unless returns the client if there is no error.
@@ -239,6 +247,26 @@ func (c *member) Options() Options { return c.opts }
 
 // connect makes a connection and logs in on it, by the secret when there is one.
 func (c *Client) connect(ctx context.Context, password string) error {
+	var k *conn
+	err := c.dial(ctx, func(ctx context.Context, nc net.Conn) (err error) {
+		k, err = c.shake(ctx, nc, password)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		k.end(&lostError{net.ErrClosed})
+		return net.ErrClosed
+	}
+	c.conn = k
+	return nil
+}
+
+// dial makes a connection and gives it to do, and closes it if that fails.
+func (c *member) dial(ctx context.Context, do func(context.Context, net.Conn) error) error {
 	dctx, cancel := context.WithTimeout(ctx, min(c.opts.DialTimeout, c.opts.Silence))
 	defer cancel()
 	network, addr := "tcp", c.opts.Address
@@ -258,21 +286,13 @@ func (c *Client) connect(ctx context.Context, password string) error {
 	}
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
 	defer stop()
-	k, err := c.shake(dctx, nc, password)
-	if err != nil {
+	if err := do(dctx, nc); err != nil {
 		nc.Close()
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		return err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		k.end(&lostError{net.ErrClosed})
-		return net.ErrClosed
-	}
-	c.conn = k
 	return nil
 }
 
@@ -284,66 +304,84 @@ func dialReason(err error) error {
 	return err
 }
 
-// shake brings TLS up, checks the server's key, and logs in.
-func (c *member) shake(ctx context.Context, nc net.Conn, password string) (*conn, error) {
+// channel is a connection on which nothing has been said yet, and what the two ends have in common.
+type channel struct {
+	w     *wire.Conn
+	bind  login.Binding // without TLS set by the answer to hello
+	key   []byte        // binds a login by public key; nil without TLS
+	shown string        // fingerprint of the server's key, "" without TLS
+}
+
+// secure brings TLS up and checks the server's key.
+func (c *member) secure(ctx context.Context, nc net.Conn) (*channel, error) {
 	link := wire.NewLink(nc, 2*c.opts.Silence, c.bufs)
-	stream := net.Conn(link)
-	var bind login.Binding
-	var keyBind []byte
-	var shown string
-	if !c.opts.Plain {
-		t := tls.Client(link, clientTLS(func(cs tls.ConnectionState) error {
-			shown = Fingerprint(cs.PeerCertificates[0])
-			return c.trust(shown)
-		}))
-		begin := time.Now()
-		err := t.HandshakeContext(ctx)
-		c.took(time.Since(begin))
-		if err != nil {
-			var te *TrustError
-			if errors.As(err, &te) {
-				return nil, te
-			}
-			return nil, &UnreachableError{Addr: c.opts.Address, Err: fmt.Errorf("TLS: %w", tlsReason(err))}
-		}
-		if bind, err = login.TLSBinding(t.ConnectionState()); err != nil {
-			return nil, err
-		}
-		if keyBind, err = login.KeyBinding(t.ConnectionState()); err != nil {
-			return nil, err
-		}
-		stream = t
+	ch := &channel{}
+	if c.opts.Plain {
+		ch.w = wire.NewConn(link, link)
+		return ch, nil
 	}
-	w := wire.NewConn(stream, link)
-	if c.signer != nil && c.pass().secret == nil {
-		c.state.Lock()
-		c.pinned = shown
-		c.state.Unlock()
-		link.SetLimit(time.Time{})
-		return c.present(w, keyBind)
-	}
-	boot, err := c.authenticate(w, password, bind, keyBind)
+	t := tls.Client(link, clientTLS(func(cs tls.ConnectionState) error {
+		ch.shown = Fingerprint(cs.PeerCertificates[0])
+		return c.trust(ch.shown)
+	}))
+	begin := time.Now()
+	err := t.HandshakeContext(ctx)
+	c.took(time.Since(begin))
 	if err != nil {
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || isNet(err) {
-			return nil, &UnreachableError{Addr: c.opts.Address, Err: fmt.Errorf("during login: %w", dialReason(&lostError{err}))}
+		var te *TrustError
+		if errors.As(err, &te) {
+			return nil, te
 		}
+		return nil, &UnreachableError{Addr: c.opts.Address, Err: fmt.Errorf("TLS: %w", tlsReason(err))}
+	}
+	ch.w = wire.NewConn(t, link)
+	if ch.bind, err = login.TLSBinding(t.ConnectionState()); err != nil {
 		return nil, err
 	}
-	link.SetLimit(time.Time{})
-	if shown != "" {
+	ch.key, err = login.KeyBinding(t.ConnectionState())
+	return ch, err
+}
+
+// shake brings TLS up, checks the server's key, and logs in.
+func (c *member) shake(ctx context.Context, nc net.Conn, password string) (*conn, error) {
+	ch, err := c.secure(ctx, nc)
+	if err != nil {
+		return nil, err
+	}
+	if c.signer != nil && c.pass().secret == nil {
+		c.state.Lock()
+		c.pinned = ch.shown
+		c.state.Unlock()
+		ch.w.Link().SetLimit(time.Time{})
+		return c.present(ch)
+	}
+	boot, err := c.authenticate(ch, password)
+	if err != nil {
+		return nil, c.duringLogin(err)
+	}
+	ch.w.Link().SetLimit(time.Time{})
+	if ch.shown != "" {
 		// Now that the server has proved that it knows the account, its key is worth remembering.
 		if c.opts.Fingerprint == "" && c.signer == nil {
-			if err := c.opts.Known.Pin(c.opts.Address, shown); err != nil {
+			if err := c.opts.Known.Pin(c.opts.Address, ch.shown); err != nil {
 				c.opts.Notice("the server's key could not be remembered: " + err.Error())
 			}
 		}
-	}
-	if shown != "" {
 		c.state.Lock()
-		c.pinned = shown
+		c.pinned = ch.shown
 		c.state.Unlock()
 	}
-	return newConn(w, boot, c.opts.Silence, c.bufs), nil
+	k := makeConn(ch, boot, c.opts.Silence, c.bufs)
+	k.start()
+	return k, nil
+}
+
+// duringLogin tells a line that broke before the login was done from a refusal.
+func (c *member) duringLogin(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || isNet(err) {
+		return &UnreachableError{Addr: c.opts.Address, Err: fmt.Errorf("during login: %w", dialReason(&lostError{err}))}
+	}
+	return err
 }
 
 func isNet(err error) bool {
@@ -376,15 +414,13 @@ func (c *member) trust(shown string) error {
 // entrance is a connection on its way in.
 type entrance struct {
 	*member
-	w      *wire.Conn
-	bind   login.Binding
-	key    []byte // binds a login by public key
+	*channel
 	server string // what it says it is, once it has answered hello
 }
 
 // authenticate brings a connection into the session, or with a login into a new one, and returns the boot of the server.
-func (c *member) authenticate(w *wire.Conn, password string, bind login.Binding, key []byte) (boot string, err error) {
-	e := &entrance{member: c, w: w, bind: bind, key: key}
+func (c *member) authenticate(ch *channel, password string) (boot string, err error) {
+	e := &entrance{member: c, channel: ch}
 	tried := c.pass()
 	if tried.secret != nil {
 		if err := e.attach(tried); !errors.Is(err, ErrAuth) {
@@ -476,9 +512,9 @@ func (c *member) took(trip time.Duration) {
 }
 
 func (e *entrance) attach(t ticket) error {
-	return e.open(func() wire.Requester {
+	return refused(e.open(func() wire.Requester {
 		return &wire.AttachRequest{Request: wire.Request{Cmd: wire.CmdAttach}, Session: t.session, Proof: hex.EncodeToString(login.Attach(t.secret, e.bind))}
-	}, &wire.EmptyAnswer{})
+	}, &wire.EmptyAnswer{}))
 }
 
 // login logs in, with the secret of an earlier login if there was one, and makes what comes of it the session.
@@ -491,12 +527,12 @@ func (e *entrance) login(password string) (boot string, err error) {
 	err = e.open(func() wire.Requester {
 		exchange = login.NewClient(e.opts.User, password, e.bind)
 		if e.secret != nil {
-			exchange = login.NewClientSecret(e.opts.User, e.secret, e.bind)
+			exchange = login.NewClientSecret(e.opts.User, e.bind, e.secret, e.next)
 		}
 		return &wire.MessageRequest{Request: wire.Request{Cmd: wire.CmdLogin}, Message: exchange.First()}
 	}, &challenge)
 	if err != nil {
-		return "", err
+		return "", refused(err)
 	}
 	final, err := exchange.Final(challenge.Message)
 	if err != nil {
@@ -504,7 +540,7 @@ func (e *entrance) login(password string) (boot string, err error) {
 	}
 	var proof wire.ProofAnswer
 	if err := e.exchange(&wire.MessageRequest{Request: wire.Request{Cmd: wire.CmdProof}, Message: final}, &proof); err != nil {
-		return "", err
+		return "", refused(err)
 	}
 	if err := exchange.Verify(proof.Message); err != nil {
 		return "", err
@@ -524,7 +560,8 @@ func (c *member) joined(server string, proof *wire.ProofAnswer) error {
 	c.state.Lock()
 	defer c.state.Unlock()
 	c.ticket = ticket{session: proof.Session, secret: secret, boot: proof.Boot}
-	c.info = Info{Server: server, User: proof.User, Rights: proof.Rights, Boot: proof.Boot, Session: proof.Session}
+	c.info = Info{Server: server, User: proof.User, Rights: proof.Rights, Boot: proof.Boot, Session: proof.Session,
+		MustChange: proof.MustChange}
 	return nil
 }
 
@@ -544,19 +581,26 @@ func hear(w *wire.Conn, ans wire.Answerer) error {
 	return accept(header, ans)
 }
 
-// accept decodes an answer of the login.
+// refused says of an error that it was a login that was refused, if it was.
+func refused(err error) error {
+	switch wire.CodeOf(err) {
+	case wire.AuthFailed:
+		return ErrAuth
+	case wire.Denied, wire.TooMany, wire.RateLimited:
+		var e *wire.Error
+		errors.As(err, &e)
+		return &RefusedError{e}
+	}
+	return err
+}
+
+// accept decodes an answer that comes before the session.
 func accept(header []byte, ans wire.Answerer) error {
 	if err := wire.DecodeAnswer(header, ans); err != nil {
 		return err
 	}
 	top := ans.Top()
 	if top.Error != nil {
-		switch top.Error.Code {
-		case wire.AuthFailed:
-			return ErrAuth
-		case wire.Denied, wire.TooMany, wire.RateLimited:
-			return &RefusedError{top.Error}
-		}
 		return top.Error
 	}
 	if top.Size != nil || top.More {

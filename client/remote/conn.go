@@ -17,6 +17,7 @@ type conn struct {
 	link    *wire.Link
 	bufs    *wire.Buffers
 	silence time.Duration
+	ch      *channel // what proofs are bound to
 
 	greeting []func(header []byte) error // take in the first answers, for which nobody waits; set before start
 	greeted  chan struct{}               // closed when all of them have come; nil if there are none
@@ -74,16 +75,9 @@ func IsLost(err error) bool {
 
 var errSilent = errors.New("no answer")
 
-// newConn takes over a logged-in connection.
-func newConn(w *wire.Conn, boot string, silence time.Duration, bufs *wire.Buffers) *conn {
-	c := makeConn(w, boot, silence, bufs)
-	c.start()
-	return c
-}
-
-// makeConn is newConn without start.
-func makeConn(w *wire.Conn, boot string, silence time.Duration, bufs *wire.Buffers) *conn {
-	return &conn{wire: w, link: w.Link(), bufs: bufs, silence: silence, boot: boot, ended: make(chan struct{}), alive: time.Now()}
+// makeConn takes over a connection that is logged in or about to be; start lets answers come.
+func makeConn(ch *channel, boot string, silence time.Duration, bufs *wire.Buffers) *conn {
+	return &conn{wire: ch.w, link: ch.w.Link(), ch: ch, bufs: bufs, silence: silence, boot: boot, ended: make(chan struct{}), alive: time.Now()}
 }
 
 func (c *conn) start() {

@@ -16,7 +16,8 @@ func TestEndedWithAnswer(t *testing.T) {
 	defer theirs.Close()
 	bufs := &wire.Buffers{}
 	link := wire.NewLink(ours, 0, bufs)
-	c := newConn(wire.NewConn(link, link), "", 0, bufs)
+	c := makeConn(&channel{w: wire.NewConn(link, link)}, "", 0, bufs)
+	c.start()
 	server := wire.NewLink(theirs, 0, bufs)
 	w := wire.NewConn(server, server)
 	sent := make(chan error, 1)

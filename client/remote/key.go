@@ -51,24 +51,24 @@ func (c *member) keyRequest(binding []byte) (*wire.KeyRequest, error) {
 
 // present begins a connection with hello and the key, and takes the answers in when they come: whatever is sent meanwhile is
 // carried out if the key is accepted, and refused if not.
-func (c *member) present(w *wire.Conn, binding []byte) (*conn, error) {
-	r, err := c.keyRequest(binding)
+func (c *member) present(ch *channel) (*conn, error) {
+	r, err := c.keyRequest(ch.key)
 	if err != nil {
 		return nil, err
 	}
 	hello := &wire.HelloRequest{Request: wire.Request{Cmd: wire.CmdHello}, Version: wire.ProtocolVersion, Client: c.opts.Program}
 	for _, r := range []wire.Requester{hello, r} {
-		if err := say(w, r); err != nil {
+		if err := say(ch.w, r); err != nil {
 			return nil, err
 		}
 	}
-	k := makeConn(w, "", c.opts.Silence, c.bufs)
+	k := makeConn(ch, "", c.opts.Silence, c.bufs)
 	var greeting wire.HelloAnswer
 	k.greeting = []func([]byte) error{
-		func(header []byte) error { return accept(header, &greeting) },
+		func(header []byte) error { return refused(accept(header, &greeting)) },
 		func(header []byte) error {
 			var proof wire.ProofAnswer
-			if err := accept(header, &proof); errors.Is(err, ErrAuth) {
+			if err := refused(accept(header, &proof)); errors.Is(err, ErrAuth) {
 				return keyError{}
 			} else if err != nil {
 				return err
@@ -91,7 +91,7 @@ func (e *entrance) sign() (boot string, err error) {
 	}
 	var proof wire.ProofAnswer
 	if err := e.open(func() wire.Requester { return r }, &proof); err != nil {
-		return "", err
+		return "", refused(err)
 	}
 	return proof.Boot, e.joined(e.server, &proof)
 }

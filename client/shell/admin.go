@@ -31,6 +31,9 @@ func adminCommands() []Command {
 		adminCommand("uploads", uploadFields(), "uploads [list] | uploads drop ID", "unfinished uploads of all accounts", "", []string{"uploads", "uploads drop 5f0c9a21"}, listing("uploads")),
 		adminCommand("bans", banFields(), "bans [list] | bans lift ADDR", "addresses whose logins failed lately; let one try again", "",
 			[]string{"bans", "bans lift 192.0.2.7"}, listing("bans")),
+		adminCommand("invite", inviteFields(), "invite [--count N] [--for 2d] | invite list | invite revoke ID", "invites, with which people register",
+			"Each is good for one account, and printed once: whoever gets it types `register NAME` and pastes it.",
+			[]string{"invite", "invite --count 20 --for 7d > invites"}, func(typed []string) []string { return append([]string{"invite"}, typed...) }),
 		adminCommand("reload", []Field{{"text", "string", "what has changed, a line each"}}, "reload", "let the server read its account file again", "It says what has changed. A file with a mistake changes nothing.",
 			[]string{"reload", "user check && reload"}, func(typed []string) []string { return append([]string{"reload"}, typed...) }),
 	}
@@ -48,7 +51,7 @@ func accountFields() []Field {
 		{"allow_from", "list", "networks that may log in; empty: all"},
 		{"expires", "string", `first day it is closed, "" if there is none`},
 		{"locked", "string", `why it is closed, "" if it is not`},
-		{"must_change_password", "boolean", "nobody gets in with the password until it is changed"},
+		{"must_change_password", "boolean", "nothing else can be done with the password until it is changed"},
 		{"quota", "integer", "bytes, 0 is no limit"},
 		{"quota_files", "integer", "files and directories, 0 is no limit"},
 		{"max_file_size", "integer", "bytes, 0 is no limit"},
@@ -105,6 +108,16 @@ func banFields() []Field {
 		{"dropped", "integer", "connections closed unheard"},
 		{"spared", "boolean", "it is never banned"},
 		{"slowed", "integer", "names that have to wait there"},
+		{"text", "string", "a line of help"},
+	}
+}
+
+func inviteFields() []Field {
+	return []Field{
+		{"invite", "string", "CODE@SHA256:..., when it is made"},
+		{"id", "string", "for invite revoke"},
+		{"made", "time", "when it was made"},
+		{"expires", "time", "from when on it is good for nothing"},
 		{"text", "string", "a line of help"},
 	}
 }

@@ -76,6 +76,7 @@ func ExitCode(err error) int {
 	}{
 		{errInterrupted, exitStopped}, {context.Canceled, exitStopped}, {ErrInterrupt, exitStopped},
 		{errTerminated, exitTerminated}, {remote.ErrAuth, exitLogin}, {login.ErrNeedPassword, exitLogin},
+		{remote.ErrWrongPassword, exitLogin},
 		{transfer.ErrDiffers, exitConflict}, {remote.ErrSourceChanged, exitConflict}, {partial.ErrBusy, exitConflict},
 		{syscall.ENOSPC, exitSpace}, {syscall.EDQUOT, exitSpace},
 	} {
@@ -94,7 +95,7 @@ func ExitCode(err error) int {
 		return exitNoLink
 	}
 	switch wire.CodeOf(err) {
-	case wire.AuthFailed, wire.LoginRequired:
+	case wire.AuthFailed, wire.LoginRequired, wire.MustChange:
 		return exitLogin
 	case wire.Conflict, wire.Changed, wire.Superseded, wire.Exists, wire.Busy, wire.Uncertain:
 		return exitConflict
@@ -168,6 +169,7 @@ func hintOf(err error) string {
 		wire.NoSpace:    "run the same command again when there is room: what was moved is not moved again",
 		wire.Kicked:     "login NAME begins another one; the same command goes on with what was being moved",
 		wire.Version:    "use a ferry of the same age as the server's",
+		wire.MustChange: "type: passwd   (in a script: passwd --new-password-file FILE)",
 	}[wire.CodeOf(err)]
 }
 

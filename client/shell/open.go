@@ -144,11 +144,7 @@ func loginCommand() Command {
 // Login replaces the session by one of the user on the chosen server.
 func (s *Shell) Login(ctx context.Context, user string) error {
 	s.Close()
-	if s.Remote.Address == "" {
-		s.Remote.Address = DefaultAddress
-	}
-	o := s.options()
-	o.User = user
+	o := s.reach(user)
 	if s.Keys != nil {
 		var err error
 		if o.Keys, o.Eager, err = s.Keys(o.Address, user); err != nil {
@@ -159,24 +155,47 @@ func (s *Shell) Login(ctx context.Context, user string) error {
 	if s.Person && o.Confirm == nil {
 		o.Confirm = s.confirmKey
 	}
+	return s.login(ctx, o)
+}
+
+// reach returns how a user reaches the chosen server.
+func (s *Shell) reach(user string) remote.Options {
+	if s.Remote.Address == "" {
+		s.Remote.Address = DefaultAddress
+	}
+	o := s.options()
+	o.User = user
+	return o
+}
+
+// login begins a session.
+func (s *Shell) login(ctx context.Context, o remote.Options) error {
 	c, err := remote.Login(ctx, o)
 	if err != nil {
-		var u *remote.UnreachableError
-		if errors.As(err, &u) {
-			return &awayError{u}
-		}
-		return err
+		return away(err)
 	}
 	if s.Settled != nil {
 		s.Settled()
 	}
 	s.client, s.Mover.Client = c, c
-	s.Remote.User = user
+	s.Remote.User = o.User
 	s.dir, s.before = "/", "/"
 	if !o.Eager { // else what it is, is not known yet
-		s.say("logged in as %s on %s (%s)", user, o.Address, term.Escape(c.Info().Server))
+		s.say("logged in as %s on %s (%s)", o.User, o.Address, term.Escape(c.Info().Server))
+		if c.Info().MustChange && s.Person {
+			s.mustChange(ctx)
+		}
 	}
 	return nil
+}
+
+// away adds to an error what to do about a server that cannot be reached.
+func away(err error) error {
+	var u *remote.UnreachableError
+	if errors.As(err, &u) {
+		return &awayError{u}
+	}
+	return err
 }
 
 // awayError is a server that cannot be reached, with what to do about it.

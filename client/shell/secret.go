@@ -3,6 +3,7 @@ package shell
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+
+	"github.com/spf13/pflag"
 
 	"ferry/shared/login"
 )
@@ -59,16 +62,48 @@ func FirstLine(r io.Reader) (string, error) {
 	return "", errors.New("the password is longer than 4096 bytes")
 }
 
+// newPasswordFlags are the options that say where a new password comes from, if not from a person.
+func newPasswordFlags(f *pflag.FlagSet) {
+	f.String("new-password-file", "", "read the new password from the first line of a file")
+	f.String("new-password-command", "", "take the first line a command prints as the new password")
+	f.Bool("generate", false, "make a password and print it, once")
+}
+
+// newPassword gets the new password of a user, from where the options say or typed twice by a person. c may be nil: then a
+// person is asked.
+func (s *Shell) newPassword(ctx context.Context, c *Call, user string) (password string, err error) {
+	file, command := "", ""
+	if c != nil {
+		file, command = c.value("new-password-file"), c.value("new-password-command")
+	}
+	switch {
+	case c != nil && c.on("generate"):
+		return rand.Text(), nil
+	case file != "":
+		password, err = SecretFile(home(file))
+	case command != "":
+		password, err = SecretCommand(ctx, command)
+	case s.Ask != nil:
+		return s.typedTwice(user)
+	default:
+		return "", &UsageError{"no new password", "give --new-password-file FILE, --new-password-command CMD or --generate"}
+	}
+	if err != nil {
+		return "", err
+	}
+	return password, strong(user, password)
+}
+
 // typedTwice asks a person for a new password. Whether it is good is said before it is typed again.
 func (s *Shell) typedTwice(user string) (string, error) {
-	first, err := s.In.Password(fmt.Sprintf("New password of %s: ", user))
+	first, err := s.Ask(fmt.Sprintf("New password of %s: ", user))
 	if err == nil {
 		err = strong(user, first)
 	}
 	if err != nil {
 		return "", err
 	}
-	second, err := s.In.Password("Again: ")
+	second, err := s.Ask("Again: ")
 	if err == nil && first != second {
 		err = errors.New("the passwords differ")
 	}
@@ -86,4 +121,17 @@ func strong(user, password string) error {
 		return &weakError{err}
 	}
 	return nil
+}
+
+// present gets what proves the user to be himself: a person types the password once more, in case somebody else has found
+// the session open. The key of the login, and a script, which has no more than it logged in with, prove it without a word.
+func (s *Shell) present() (password string, err error) {
+	if s.Ask == nil || s.client.ByKey() {
+		return "", nil
+	}
+	password, err = s.Ask(fmt.Sprintf("Present password of %s: ", s.client.Options().User))
+	if err == nil && password == "" {
+		err = errors.New("no password was given")
+	}
+	return password, err
 }

@@ -35,8 +35,15 @@ type Config struct {
 	Settings *config.Settings
 	// Password finds the password of a user for an address, without a person if it can.
 	Password func(ctx context.Context, address, user string) (string, error)
+	// Given tells whether Password will ask nobody; nil: it will.
+	Given func(address, user string) bool
 	// Keys finds the keys to log in with at an address, and whether a command may travel with that login; nil: none.
-	Keys    func(address, user string) (keys []ssh.Signer, eager bool, err error)
+	Keys func(address, user string) (keys []ssh.Signer, eager bool, err error)
+	// AgentKeys returns the public keys that the ssh-agent holds, as lines of .pub files.
+	AgentKeys func() ([]string, error)
+	// Ask asks a person for a secret, whether or not the commands come from one; nil if nobody is there.
+	Ask     func(prompt string) (string, error)
+	Invite  string    // what `register` uses without asking for it, "" if there is none
 	Settled func()    // called after each login; may be nil
 	Stdin   io.Reader // what the name - stands for; nil if it is not free for that
 	Version string
@@ -67,6 +74,9 @@ type Shell struct {
 
 // New returns a shell that is not logged in.
 func New(c Config) *Shell {
+	if c.Ask == nil && c.Person {
+		c.Ask = c.In.Password
+	}
 	s := &Shell{Config: c, commands: table(), stdout: c.Out, dir: "/", before: "/"}
 	s.Remote.Notice = s.notice
 	if s.Remote.Dial == nil {

@@ -70,7 +70,7 @@ func (c Command) Options() *pflag.FlagSet {
 // table is every command, in the order of help.
 func table() []Command {
 	return slices.Concat([]Command{
-		openCommand(), loginCommand(), logoutCommand(), whoamiCommand(), statusCommand(), helpCommand(), historyCommand(), quitCommand(),
+		openCommand(), loginCommand(), logoutCommand(), registerCommand(), passwdCommand(), keysCommand(), whoamiCommand(), statusCommand(), helpCommand(), historyCommand(), quitCommand(),
 		setCommand(), aliasCommand(), bookmarkCommand(),
 		lsCommand(), cdCommand(), pwdCommand(), mkdirCommand(), rmdirCommand(), rmCommand(), mvCommand(), cpCommand(), lnCommand(), catCommand(), moreCommand(), editCommand(),
 		statCommand(), touchCommand(), chmodCommand(), duCommand(), dfCommand(), findCommand(), treeCommand(), sumCommand(),

@@ -75,7 +75,7 @@ func verbs(n console) []*cobra.Command {
 	}
 	return []*cobra.Command{
 		newUserCommand(&userAdmin{console: n, params: costs}), newSessionsCommand(&n), newUploadsCommand(&n), newBansCommand(&n),
-		newReloadCommand(&n),
+		newInviteCommand(&n), newReloadCommand(&n),
 	}
 }
 

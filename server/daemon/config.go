@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"ferry/server/account"
+	"ferry/server/register"
 )
 
 // settings are the options of `ferryd serve`.
@@ -24,6 +25,7 @@ type settings struct {
 	addrFile, logFormat  string
 	neverBan             []string
 	keep                 days
+	register             register.Rules // in the configuration file only
 }
 
 // flags returns the options. Environment and configuration file have no names of their own: whatever is here can stand
@@ -60,7 +62,7 @@ func (s *settings) load(f *pflag.FlagSet, getenv func(string) string) error {
 		}
 	})
 	if err == nil && s.config != "" {
-		err = readConfig(s.config, f)
+		err = s.readConfig(f)
 	}
 	if err == nil && s.data == "" {
 		err = &advised{errors.New("no data directory"), "give --data DIR"}
@@ -84,20 +86,26 @@ func set(o *pflag.Flag, texts []string) error {
 }
 
 // readConfig reads a configuration file: keys named like the options, each a string, or an array of strings where the
-// option may be repeated.
-func readConfig(path string, f *pflag.FlagSet) error {
+// option may be repeated, and the table register.
+func (s *settings) readConfig(f *pflag.FlagSet) error {
 	var file map[string]toml.Primitive
-	md, err := toml.DecodeFile(path, &file)
+	md, err := toml.DecodeFile(s.config, &file)
 	v := &value{flags: f}
+	seen := map[string]bool{}
 	for _, key := range md.Keys() {
-		if err == nil && len(key) == 1 {
+		switch {
+		case err != nil || seen[key[0]]:
+		case key[0] == "register":
+			err = md.PrimitiveDecode(file[key[0]], (*registration)(&s.register))
+		default:
 			v.key = key[0]
 			err = md.PrimitiveDecode(file[v.key], v)
 		}
+		seen[key[0]] = true
 	}
 	var at toml.ParseError
 	if errors.As(err, &at) {
-		return &advised{fmt.Errorf("%s:%d: %s", path, at.Position.Line, at.Message), v.advice}
+		return &advised{fmt.Errorf("%s:%d: %s", s.config, at.Position.Line, at.Message), v.advice}
 	}
 	return plain(err)
 }
@@ -119,6 +127,7 @@ func (v *value) UnmarshalTOML(data any) error {
 				known = append(known, o.Name)
 			}
 		})
+		known = append(known, "register")
 		v.advice = "known keys: " + strings.Join(known, ", ")
 		return fmt.Errorf("unknown key %q", v.key)
 	}
@@ -145,6 +154,20 @@ func (v *value) UnmarshalTOML(data any) error {
 		return fmt.Errorf("%s: %w", v.key, err)
 	}
 	return nil
+}
+
+// registration is the table register; decoding it checks it.
+type registration register.Rules
+
+// UnmarshalTOML implements toml.Unmarshaler.
+func (r *registration) UnmarshalTOML(data any) error {
+	table, ok := data.(map[string]any)
+	if !ok {
+		return errors.New("register: is not a table")
+	}
+	rules, err := register.ParseRules(table)
+	*r = registration(rules)
+	return err
 }
 
 func want(repeated bool) string {

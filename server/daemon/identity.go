@@ -21,7 +21,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gofrs/flock"
 	"github.com/spf13/cobra"
 
 	"ferry/shared/login"
@@ -191,26 +190,36 @@ func fingerprintCommand() *cobra.Command {
 			if data == "" {
 				return usage(&advised{errors.New("fingerprint: no data directory"), "give --data DIR"})
 			}
-			cert, err := readCert(filepath.Join(data, "tls.crt"))
-			if err == nil {
-				fmt.Fprintln(c.OutOrStdout(), fingerprint(cert))
-				return nil
+			text, err := dataFingerprint(data)
+			if err != nil {
+				return fmt.Errorf("fingerprint: %w", err)
 			}
-			// Before the first start an administrator wants to hand the fingerprint out: the key is made now.
-			if info, serr := os.Stat(data); errors.Is(err, fs.ErrNotExist) && serr == nil && info.IsDir() {
-				var lock *flock.Flock
-				if lock, err = openData(data); err == nil {
-					defer lock.Close()
-					var id *Identity
-					if id, err = LoadIdentity(data); err == nil {
-						fmt.Fprintln(c.OutOrStdout(), id.Fingerprint)
-						return nil
-					}
-				}
-			}
-			return fmt.Errorf("fingerprint: %w", plain(err))
+			fmt.Fprintln(c.OutOrStdout(), text)
+			return nil
 		},
 	}
 	c.Flags().StringVar(&data, "data", "", "data directory `DIR`")
 	return c
+}
+
+// dataFingerprint returns the fingerprint of a data directory's key. Before the first start an administrator wants to hand it
+// out, too: the key is made then.
+func dataFingerprint(data string) (string, error) {
+	cert, err := readCert(filepath.Join(data, "tls.crt"))
+	if err == nil {
+		return fingerprint(cert), nil
+	}
+	if info, serr := os.Stat(data); !errors.Is(err, fs.ErrNotExist) || serr != nil || !info.IsDir() {
+		return "", plain(err)
+	}
+	lock, err := openData(data)
+	if err != nil {
+		return "", err
+	}
+	defer lock.Close()
+	id, err := LoadIdentity(data)
+	if err != nil {
+		return "", err
+	}
+	return id.Fingerprint, nil
 }

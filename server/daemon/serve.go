@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ferry/server/account"
+	"ferry/server/register"
 	"ferry/server/session"
 	"ferry/server/state"
 	"ferry/shared/login"
@@ -104,9 +105,13 @@ func (s *settings) serve(ctx context.Context, stderr io.Writer) error {
 	}
 	defer control.Close()
 
+	desk := &register.Desk{Rules: s.register, Accounts: accounts, Homes: filepath.Join(s.data, "homes"), Invites: invites(s.data), Now: time.Now}
+	if err := desk.Settle(); err != nil {
+		return err
+	}
 	admin := &Admin{Data: s.data, Users: s.users, Accounts: accounts, Log: log, Costs: login.DefaultParams()}
 	server := session.New(session.Config{
-		Accounts: accounts, Homes: filepath.Join(s.data, "homes"), TLS: id.TLS, Fake: id.Fake, State: counts, Log: log, Version: version(),
+		Accounts: accounts, Homes: desk.Homes, TLS: id.TLS, Fake: id.Fake, State: counts, Register: desk, Log: log, Version: version(),
 		Timing: session.Timing{Keep: time.Duration(s.keep)}, Never: never, Admin: admin.Run,
 	})
 	admin.Server = server
@@ -206,6 +211,12 @@ func (s *settings) greet(log *slog.Logger, id *Identity, set *account.Set, place
 		}
 	}
 	log.Info("accepting connections", "address", strings.Join(bound, ","), "fingerprint", id.Fingerprint, "accounts", set.Len(), "version", version())
+	switch s.register.Mode {
+	case register.Invite:
+		log.Info("people with an invite can register", "make_one", "ferryd invite --data "+s.data)
+	case register.Open:
+		log.Warn("anybody can register", "per_day", s.register.PerDay, "per_address", s.register.PerAddress)
+	}
 	if set.Len() > 0 {
 		return
 	}

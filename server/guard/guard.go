@@ -188,6 +188,9 @@ func (g *Guard) Admitted(from netip.Addr, name string) {
 	g.pairs.remove(p)
 }
 
+// Delay returns how long somebody must wait before he may attempt something, 0 if not at all.
+func (g *Guard) Delay(from netip.Addr, what string) time.Duration { return g.Wait(from, "\x00"+what) }
+
 // Attempt counts something else that strangers may do only so often, say "register", and returns how long this one must wait, 0
 // if it may go on.
 func (g *Guard) Attempt(from netip.Addr, what string) time.Duration {

@@ -13,7 +13,6 @@ const (
 	Locked        Reason = "locked"         // this and what follows is told to those who proved to be the user
 	Expired       Reason = "expired"        //
 	BadAddress    Reason = "bad_address"    // not one that the account may come from
-	MustChange    Reason = "must_change"    // its password
 	TooMany       Reason = "too_many"       // sessions
 	NoHome        Reason = "no_home"        // its directory cannot be opened
 )
@@ -38,7 +37,6 @@ func rows() []row {
 		{Locked, 0, 0, "the account is locked"},
 		{Expired, 0, 0, "the account has expired"},
 		{BadAddress, 0, 0, "not from this address"},
-		{MustChange, 0, 0, "the password must be changed first"},
 		{TooMany, 0, 0, "as many sessions as it may have"},
 		{NoHome, 0, 0, "the home directory cannot be opened"},
 	}

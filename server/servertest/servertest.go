@@ -12,10 +12,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"ferry/server/account"
 	"ferry/server/daemon"
 	"ferry/server/guard"
+	"ferry/server/register"
 	"ferry/server/session"
 	"ferry/server/state"
 	"ferry/server/storage/local"
@@ -48,6 +50,21 @@ func (d *Store) Users() string { return filepath.Join(d.dir, "users.toml") }
 
 // Home returns the path of an account's home.
 func (d *Store) Home(name string) string { return filepath.Join(d.dir, "homes", name) }
+
+// Invites returns the invites of the data directory.
+func (d *Store) Invites() register.Invites {
+	return register.Invites{Path: filepath.Join(d.dir, "invites.json")}
+}
+
+// Invite makes an invite and returns its code.
+func (d *Store) Invite() string {
+	d.t.Helper()
+	codes, err := d.Invites().Make(1, time.Hour, time.Now())
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return codes[0]
+}
 
 // AddUser makes an account with all ordinary rights and an empty home. Its password is as cheap to check as clients allow.
 func (d *Store) AddUser(name, password string) {
@@ -110,6 +127,11 @@ func WithWrites(before func()) Option {
 	return WithOps(o)
 }
 
+// WithRegister lets people register.
+func WithRegister(r register.Rules) Option {
+	return func(c *session.Config) { c.Register.Rules = r }
+}
+
 // Server is a server in the test process. It listens on loopback with TLS, on loopback without, and on a socket.
 type Server struct {
 	Store
@@ -143,6 +165,7 @@ func New(t testing.TB, options ...Option) *Server {
 		Accounts: s.accounts, Homes: filepath.Join(s.dir, "homes"), TLS: s.id.TLS, Fake: s.id.Fake,
 		Log: slog.New(slog.NewTextHandler(s.Log, nil)), Version: "test", Never: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	}
+	s.config.Register = &register.Desk{Accounts: s.accounts, Homes: s.config.Homes, Invites: s.Invites(), Now: time.Now}
 	// Names that do not exist look like those that AddUser makes.
 	s.config.Fake.Params = login.Params{Memory: 19 << 10, Time: 2, Threads: 1}
 	s.admin = &daemon.Admin{Data: s.dir, Users: s.Users(), Accounts: s.accounts, Log: s.config.Log, Costs: s.config.Fake.Params}
@@ -244,6 +267,19 @@ func (s *Server) Abort() {
 func (s *Server) Restart() {
 	s.t.Helper()
 	s.Stop()
+	s.start()
+}
+
+// Register lets people register in one of the modes "closed", "invite" and "open", two a day from one address, with the rights
+// list, read and write. It starts the server anew.
+func (s *Server) Register(mode string) {
+	s.t.Helper()
+	rules, err := register.ParseRules(map[string]any{"mode": mode, "per_address": int64(2), "account": map[string]any{"rights": []any{"list", "read", "write"}}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.Stop()
+	s.config.Register.Rules = rules
 	s.start()
 }
 

@@ -28,7 +28,7 @@ func addrOf(nc net.Conn) netip.Addr {
 }
 
 // barred tells why an account that has proved to be it may not come in; the reason is "" if it may.
-func (s *Server) barred(a *account.Account, from netip.Addr, byPassword bool) (guard.Reason, *wire.Error) {
+func (s *Server) barred(a *account.Account, from netip.Addr) (guard.Reason, *wire.Error) {
 	no := func(why guard.Reason, msg string) (guard.Reason, *wire.Error) {
 		return why, &wire.Error{Code: wire.Denied, Message: msg}
 	}
@@ -39,8 +39,6 @@ func (s *Server) barred(a *account.Account, from netip.Addr, byPassword bool) (g
 		return no(guard.Expired, "the account expired on "+a.Expires)
 	case !a.Allowed(from):
 		return no(guard.BadAddress, "not from this address")
-	case byPassword && a.MustChange:
-		return no(guard.MustChange, "the password must be changed first: ask the administrator")
 	}
 	return "", nil
 }
@@ -72,14 +70,19 @@ func (c *conn) account() (*account.Account, error) {
 	return a, nil
 }
 
-// allow tells whether the account, as it is now, has all of the rights somewhere. Where exactly is for allowAt to say: every
-// command that is about a path asks it.
-func (c *conn) allow(rights account.Rights) error {
+// allow tells whether the account, as it is now, may use a command: its password need not be changed first, and it has all of
+// the rights somewhere. Where exactly is for allowAt to say: every command that is about a path asks it.
+func (c *conn) allow(e entry) error {
 	a, err := c.account()
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case a.MustChange && c.ses.key == nil && !e.always && c.key == nil:
+		return refusal(wire.MustChange, "the password must be changed first, over an encrypted connection")
+	case a.MustChange && c.ses.key == nil && !e.always:
+		return refusal(wire.MustChange, "the password must be changed first")
 	}
-	return lacks(rights &^ a.RightsSomewhere())
+	return lacks(e.rights &^ a.RightsSomewhere())
 }
 
 // allowAt tells whether the account, as it is now, has all of the rights at a path of its home.

@@ -13,12 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/crypto/ssh"
-
 	"ferry/server/servertest"
 	"ferry/server/session"
 	"ferry/shared/block"
-	"ferry/shared/login"
 	"ferry/shared/wire"
 )
 
@@ -29,7 +26,6 @@ func TestBarred(t *testing.T) {
 		{"locked", "on leave", "the account is locked: on leave"},
 		{"expires", "2020-01-31", "the account expired on 2020-01-31"},
 		{"allow_from", "192.0.2.0/24", "not from this address"},
-		{"must_change_password", "true", "the password must be changed first: ask the administrator"},
 	} {
 		t.Run(tt.key, func(t *testing.T) {
 			t.Parallel()
@@ -95,27 +91,6 @@ func TestExpiry(t *testing.T) {
 		t.Errorf("on the day: %v", a.Error)
 	}
 	p.closed()
-}
-
-// TestMustChange: a password that must be changed does not keep a key out.
-func TestMustChange(t *testing.T) {
-	s := servertest.New(t)
-	s.AddUser("alice", "correct horse")
-	s.Set("alice", "must_change_password", "true")
-	k := newSigner(t)
-	s.Set("alice", "keys", string(ssh.MarshalAuthorizedKey(k.PublicKey())))
-	p := greeted(t, s)
-	key, sig, err := login.SignKey(k, "alice", p.keyBinding())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a := p.ask(fmt.Sprintf(`{"cmd":"key","user":"alice","key":%q,"signature":%q}`, key, sig)); a.Error != nil {
-		t.Error(a.Error)
-	}
-	s.Session().Enforce()
-	if a := p.ask(`{"cmd":"ping"}`); a.Error != nil {
-		t.Error(a.Error)
-	}
 }
 
 // TestMaxSessions: connections of one session are one, a session that ended makes room, others' do not count, and one whose line

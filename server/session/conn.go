@@ -41,6 +41,7 @@ type conn struct {
 	requests *queue[*request]
 	answers  *queue[answer]
 	batch    batch
+	proving  proving // of the goroutine that handles requests
 
 	mu      sync.Mutex
 	owed    int         // requests taken up and not finally answered
@@ -320,6 +321,7 @@ func (c *conn) execute(q *queue[*request]) {
 // handle carries out one request. A panic costs this connection, nobody else's.
 func (c *conn) handle(r *request) {
 	begin := time.Now()
+	c.proving.next()
 	defer func() {
 		if p := recover(); p != nil {
 			id := newID()[:8]
@@ -330,7 +332,7 @@ func (c *conn) handle(r *request) {
 		}
 	}()
 	e, ok := c.srv.lookup(r.cmd)
-	if !ok || e.gate {
+	if !ok || e.serve == nil {
 		c.srv.bufs.PutBody(r.lent)
 		msg := "there is no command " + quoted(r.cmd)
 		if e.gate {
@@ -348,7 +350,7 @@ func (c *conn) handle(r *request) {
 		c.fail(&wire.Error{Code: wire.BadRequest, Message: r.cmd + ": a body is " + map[bool]string{true: "needed", false: "not taken"}[e.body]})
 		return
 	}
-	err := c.allow(e.rights)
+	err := c.allow(e)
 	if err == nil {
 		err = e.serve(c, r)
 	} else {

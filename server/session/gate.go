@@ -97,6 +97,11 @@ func (g *gate) answer(cmd string, header []byte) error {
 		if err = wire.DecodeRequest(header, &r); err == nil {
 			return g.attach(&r)
 		}
+	case wire.CmdRegister:
+		var r wire.RegisterRequest
+		if err = wire.DecodeRequest(header, &r); err == nil {
+			return g.register(&r)
+		}
 	case wire.CmdLogin, wire.CmdProof:
 		var r wire.MessageRequest
 		if err = wire.DecodeRequest(header, &r); err != nil {
@@ -269,7 +274,7 @@ func (g *gate) byKey(r *wire.KeyRequest) error {
 // password.
 func (g *gate) enter(a *account.Account, final string, key []byte) error {
 	g.srv.guard.Admitted(g.from, a.Name)
-	if why, e := g.srv.barred(a, g.from, key == nil); why != "" {
+	if why, e := g.srv.barred(a, g.from); why != "" {
 		return g.turnAway(a, why, e)
 	}
 	home, err := g.srv.openHome(a)
@@ -283,7 +288,7 @@ func (g *gate) enter(a *account.Account, final string, key []byte) error {
 	}
 	g.home = home
 	return g.say(&wire.ProofAnswer{Message: final, Session: ses.id, Secret: hex.EncodeToString(ses.secret[:]), Boot: g.srv.boot, User: a.Name,
-		Rights: a.Rights.Names(), Features: []string{"nosync"}})
+		Rights: a.Rights.Names(), Features: []string{"nosync"}, MustChange: key == nil && a.MustChange})
 }
 
 // turnAway tells somebody whose proof was right why the account cannot come in now.

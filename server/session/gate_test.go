@@ -35,6 +35,8 @@ type answer struct {
 	Session string      `json:"session"`
 	Secret  string      `json:"secret"`
 	Error   *wire.Error `json:"error"`
+
+	MustChange bool `json:"must_change"`
 }
 
 func (a answer) code() wire.Code {
@@ -335,6 +337,7 @@ func TestLoginRequired(t *testing.T) {
 	for _, cmd := range []string{
 		wire.CmdLogout, wire.CmdPing, wire.CmdStat, wire.CmdLs, wire.CmdMkdir, wire.CmdRmdir, wire.CmdRm, wire.CmdMv, wire.CmdSum,
 		wire.CmdPut, wire.CmdData, wire.CmdCheck, wire.CmdCommit, wire.CmdGet, wire.CmdVerify, wire.CmdResume, wire.CmdDrop,
+		wire.CmdPasswd, wire.CmdKeys, wire.CmdPutKey, wire.CmdDropKey,
 	} {
 		if a := p.ask(`{"cmd":"` + cmd + `","path":"/x"}`); a.code() != wire.LoginRequired {
 			t.Errorf("%s: %v", cmd, a.Error)
@@ -352,7 +355,7 @@ func TestLoginRequired(t *testing.T) {
 	if a := p.login("alice", "secret"); a.Error != nil || a.Session == "" {
 		t.Fatalf("login after all that: %v", a.Error)
 	}
-	for _, header := range []string{`{"cmd":"hello","version":1}`, message(wire.CmdLogin, "x"), message(wire.CmdProof, "x")} {
+	for _, header := range []string{`{"cmd":"hello","version":1}`, `{"cmd":"attach"}`, `{"cmd":"register"}`} {
 		if a := p.ask(header); a.code() != wire.UnknownCommand {
 			t.Errorf("%s after the login: %v", header, a.Error)
 		}

@@ -24,6 +24,7 @@ import (
 	"ferry/server/account"
 	"ferry/server/guard"
 	"ferry/server/pace"
+	"ferry/server/register"
 	"ferry/server/state"
 	"ferry/server/storage"
 	"ferry/server/storage/local"
@@ -34,10 +35,11 @@ import (
 // Config is what a Server is made of. All fields are required unless said otherwise.
 type Config struct {
 	Accounts *account.Store
-	Homes    string      // directory that account homes are relative to
-	TLS      *tls.Config // for Serve with encryption
-	Fake     login.Fake  // answers for names that do not exist
-	State    *state.File // what is kept of accounts from one run to the next
+	Homes    string         // directory that account homes are relative to
+	TLS      *tls.Config    // for Serve with encryption
+	Fake     login.Fake     // answers for names that do not exist; new records get its costs
+	Register *register.Desk // nil: nobody can register
+	State    *state.File    // what is kept of accounts from one run to the next
 	Log      *slog.Logger
 	Version  string           // of the server program
 	Timing   Timing           // zero fields: the defaults
@@ -120,6 +122,9 @@ func New(c Config) *Server {
 	c.Timing.fill()
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Register == nil {
+		c.Register = &register.Desk{}
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	commands := map[string]entry{}

@@ -23,13 +23,15 @@ type session struct {
 	user   string
 	client string // the program, as it says itself
 	begun  time.Time
-	auth   string // the record that was proved
-	key    []byte // or the public key
+	key    []byte // the public key that was proved; nil for the password
 	secret [32]byte
 	home   *home
 	at     string // where that is among the homes
 
 	// Guarded by Server.mu.
+	auth  string // the record that was proved
+	next  string // the one that this session puts in its place
+	wrong int    // proofs that failed since it began
 	conns map[*conn]struct{}
 	seen  time.Time   // when the last connection ended
 	over  *time.Timer // ends a session without connections; nil while there are some
@@ -167,9 +169,7 @@ func (s *Server) revoked(ses *session, a *account.Account) *wire.Error {
 		return &wire.Error{Code: wire.LoginRequired, Message: "the account expired on " + a.Expires}
 	case a.Home != ses.at:
 		return &wire.Error{Code: wire.LoginRequired, Message: "the account has another home now: log in again"}
-	case ses.key == nil && a.MustChange:
-		return &wire.Error{Code: wire.LoginRequired, Message: "the password must be changed first: ask the administrator"}
-	case ses.key == nil && a.Auth.String() != ses.auth:
+	case ses.key == nil && a.Auth.String() != ses.auth && a.Auth.String() != ses.next:
 		return &wire.Error{Code: wire.LoginRequired, Message: "the password was changed: log in again"}
 	case ses.key != nil:
 		if _, ok := a.PublicKey(ses.key); !ok {

@@ -14,7 +14,8 @@ type entry struct {
 	body    bool           // a body follows, and must
 	batched bool           // may wait for the requests behind it; takes care of its body itself
 	quiet   bool           // not worth a line in the log
-	gate    bool           // part of the login
+	gate    bool           // part of the login; after it only if there is a serve
+	always  bool           // also while the password must be changed
 	serve   func(*conn, *request) error
 }
 
@@ -22,12 +23,17 @@ type entry struct {
 func table() []entry {
 	return []entry{
 		{cmd: wire.CmdHello, gate: true},
-		{cmd: wire.CmdLogin, gate: true},
-		{cmd: wire.CmdProof, gate: true},
-		{cmd: wire.CmdKey, gate: true},
+		{cmd: wire.CmdLogin, gate: true, always: true, serve: serveLogin, quiet: true},
+		{cmd: wire.CmdProof, gate: true, always: true, serve: serveProof, quiet: true},
+		{cmd: wire.CmdKey, gate: true, serve: serveKey, quiet: true},
 		{cmd: wire.CmdAttach, gate: true},
-		{cmd: wire.CmdLogout, serve: serveLogout},
+		{cmd: wire.CmdRegister, gate: true},
+		{cmd: wire.CmdLogout, always: true, serve: serveLogout},
 		{cmd: wire.CmdPing, serve: servePing, quiet: true},
+		{cmd: wire.CmdPasswd, always: true, serve: servePasswd},
+		{cmd: wire.CmdKeys, serve: serveKeys},
+		{cmd: wire.CmdPutKey, serve: servePutKey},
+		{cmd: wire.CmdDropKey, serve: serveDropKey},
 		{cmd: wire.CmdStat, rights: account.List, serve: serveStat},
 		{cmd: wire.CmdLs, rights: account.List, serve: serveLs},
 		{cmd: wire.CmdMkdir, rights: account.Write, serve: serveMkdir},

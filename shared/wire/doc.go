@@ -95,11 +95,12 @@ server closes
   - when TLS is not up after 10 s, or nobody is logged in after 30 s, counted from accept
   - when a message, or the taking of answers, stops for 60 s. Between messages a client may be silent for as long as it
     likes; TCP keep-alive finds those that are gone
-  - after a hello with another version, after the third failed login, key or attach, after rate_limited, and after logout
+  - after a hello with another version, after the third failed login, key, attach or register, after rate_limited, and after
+    logout
   - without a word, and before TLS, when the address is banned; likewise before login when there are too many connections
     that are not logged in, and this one's address has more of them than others
-  - when the account is removed, locked, expires, is moved to another home or gets another password, when the password must
-    be changed, or when the address is no longer allowed, with login_required
+  - when the account is removed, locked, expires, is moved to another home or gets another password, or when the address is
+    no longer allowed, with login_required
   - when an administrator ends the session, with kicked. A client SHOULD NOT log in again by itself then
   - when it is stopped: what was read is carried out and answered first
 
@@ -188,7 +189,7 @@ without id as it likes.
 
 # hello
 
-The first request of a connection. Before it, login, proof, key and attach are answered with the error version.
+The first request of a connection. Before it, login, proof, key, attach and register are answered with the error version.
 
 	version   integer   1
 	client    string    optional: name and version of the program, at most 64 bytes
@@ -205,7 +206,7 @@ A server that does not speak the version answers with the error version, whose m
 version, bad_request (said twice, no nonce on a plain connection). Before login every other command is answered with
 login_required, or with unknown_command.
 
-With TLS, hello and login, key or attach may be sent together. On a plain connection both need the server's nonce.
+With TLS, hello and login, key, attach or register may be sent together. On a plain connection both need the server's nonce.
 
 # login
 
@@ -278,12 +279,13 @@ The answer:
 	user       string            the name of the account
 	rights     list of strings   what the account may do: list, read, write, overwrite, delete, exec, admin
 	features   list of strings   what this server can do beyond the first form of version 1; today: nosync
+	must_change   boolean   optional: until the password is changed, nothing is carried out but login, proof, passwd and logout
 
 The client MUST check SIGNATURE before it believes anything of this, and SHOULD send nothing before that.
 
 Errors: auth_failed (unknown name, wrong password, other channel: nothing tells them apart; after the third in a
 connection the server closes it), denied (the proof was right, but the account is locked or expired, not open to this
-address, its password must be changed, or its home is unusable; the server closes), too_many (as many sessions as the
+address, or its home is unusable; the server closes), too_many (as many sessions as the
 account may have; later it may work; the server closes), rate_limited (see below; the server closes), bad_request (no login
 before).
 
@@ -313,6 +315,15 @@ The answer is that of proof with an empty message.
 Errors: auth_failed (unknown name, not a key of the account, wrong signature; counts as a failed try), unsupported (a plain
 connection), and as proof: denied, rate_limited, too_many, version, bad_request.
 
+# Proving it again
+
+What changes how the account is logged in to (passwd, putkey, dropkey) needs more than a session: login and proof, or
+key, sent on the connection after it has come in. They are as before it, with these differences: the name must be that of
+the account, the answers to proof and key have no field but message, and nothing is begun or ended by them. A proof is good for the one
+request that follows it on this connection, whatever that is; without one those requests are denied. Any password or key
+with which the account could log in now is good. A wrong proof is auth_failed, and the third in a session ends it. A proof of the password
+that comes from a client that keeps it in memory is as good as one that was typed just now: to ask the person again is the client's part.
+
 # attach
 
 Makes this connection one more of a session, in the place of login and proof: for speed on long lines, or in the place
@@ -329,6 +340,28 @@ end it at once, as does whatever else keeps the account out. Then the client log
 Errors: auth_failed (no such session, or the proof is wrong: nothing tells them apart; counts as a failed try),
 too_many, version (no hello yet), bad_request.
 
+# register
+
+Makes an account, if the server lets people do that: with an invite of the administrator's, or openly within limits. It comes after
+hello, before login, and not on plain connections. Nothing proves the server to the client here, so a client MUST know its
+fingerprint before: an invite is written CODE@FINGERPRINT and brings it along. The server never sees the password.
+
+	user     string   the name wanted: 1 to 32 of a-z 0-9 . _ - that begin with a letter or digit
+	code     string   optional: of the invite
+	record   string   optional: as in passwd
+
+Without a record it is only answered whether that could be done now, with
+
+	costs   object   as in passwd
+
+With one the answer has no fields, and comes when the account is durable; nobody is logged in by it. What the account may do is for the server's configuration to say: there are no
+other fields. The request may be repeated as it is: an account that is there with the same record is success.
+
+Errors: denied (nobody can register here), auth_failed (an invite is needed, and this is not one: it is missing, used, expired or wrong;
+whatever the name), exists (the name is taken or reserved; without an invite, where one is needed, nobody learns that), bad_request (not a name,
+not such a record), rate_limited (too many accounts lately), unsupported (a plain connection), busy (the account file is being changed, or
+cannot be), version (no hello yet). Errors but rate_limited and busy count as failed tries.
+
 # logout
 
 Ends the session: its other connections too. No fields. The answer has none. The server closes when everything sent before is answered.
@@ -337,10 +370,61 @@ Ends the session: its other connections too. No fields. The answer has none. The
 
 No fields. The answer has none.
 
+# passwd
+
+Changes the password of the account. It needs a proof (see "Proving it again"), and no plain connection. The server never
+sees the password: the client makes the record of it. Of an account that has keys only it makes one that has a password, too.
+
+	record   string   optional: "$scram-sha256-argon2id$v=19$m=M,t=T,p=P$" + SALT + "$" + KEYS
+
+SALT is 16 new random bytes and KEYS are StoredKey + ServerKey (see login), both base64 without padding. M, T and P must be what the
+request without a record, which needs no proof, is answered with:
+
+	costs   object:
+	   memory   integer   M
+	   passes   integer   T
+	   lanes    integer   P
+
+The answer with a record has no fields. It comes when that is durable. From then on logins take the new password only, and must_change is
+over. This session goes on; other sessions that came in by the password are ended, their secrets with them. The request may
+be repeated as it is: to change the password to the same record is success. A client whose answer was lost logs in with
+the old or the new password, as SALT of text 2 tells.
+
+Errors: unsupported (a plain connection), denied (no proof before it), auth_failed (what was proved is no longer good), bad_request
+(the record), busy (the account file is being changed, or cannot be).
+
+# keys
+
+Lists what the account logs in with. No fields. The answer:
+
+	keys   list of objects:
+	   kind          string   such as ssh-ed25519
+	   fingerprint   string   "SHA256:" and the unpadded base64 of the SHA-256 of the wire form
+	   comment       string   at most 200 bytes of it
+	password   boolean   there is a password, too
+
+# putkey
+
+Adds a public key, which can log in from then on. It needs a proof and no plain connection.
+
+	key   string   the line of a .pub file: kind, base64 of the wire form, comment
+
+The answer has no fields; it comes when that is durable. A key that is there already is success, its comment stays. Errors: bad_request
+(not a key, or not of a kind that key takes), too_many (100 keys are there), and those of passwd.
+
+# dropkey
+
+Takes a public key from the account, and ends the sessions that came in by it. It needs a proof and no plain connection.
+
+	fingerprint   string   as keys lists it
+
+The answer has no fields; it comes when that is durable. A key that is not there is success. Errors: denied (it is the last way to log in),
+and those of passwd.
+
 # Errors of every command after login
 
 bad_request (fields or body are not what the command takes), denied (the account lacks a right that the command needs,
-named in the message), unknown_command, shutting_down, internal. Commands with a path: bad_path, not_found (it, or a
+named in the message), must_change (of all but login, proof, passwd and logout), unknown_command, shutting_down, internal. Commands with a path: bad_path, not_found (it, or a
 directory on the way), not_dir (something on the way is a file), denied (it is not a regular file where one is
 needed). A session's rights are those that the account has at the path
 at the moment of the request; a listing leaves out what may not be listed. The sections below name what
@@ -736,6 +820,7 @@ Codes are only ever added. A client treats one that it does not know as internal
 	shutting_down     the server is being stopped; another connection may work
 	internal          the server's fault; the message has an id that its log explains
 	kicked            an administrator ended the session
+	must_change       the password must be changed before anything else
 
 A message never holds an error text of the server's operating system or a path outside the home.
 

@@ -12,33 +12,38 @@ const (
 
 // The commands, in the order of doc.go.
 const (
-	CmdHello  = "hello"
-	CmdLogin  = "login"
-	CmdProof  = "proof"
-	CmdKey    = "key"
-	CmdAttach = "attach"
-	CmdLogout = "logout"
-	CmdPing   = "ping"
-	CmdStat   = "stat"
-	CmdLs     = "ls"
-	CmdMkdir  = "mkdir"
-	CmdRmdir  = "rmdir"
-	CmdRm     = "rm"
-	CmdRmtree = "rmtree"
-	CmdMv     = "mv"
-	CmdCp     = "cp"
-	CmdSet    = "set"
-	CmdSum    = "sum"
-	CmdPut    = "put"
-	CmdData   = "data"
-	CmdCheck  = "check"
-	CmdCommit = "commit"
-	CmdGet    = "get"
-	CmdVerify = "verify"
-	CmdResume = "resume"
-	CmdDrop   = "drop"
-	CmdAdmin  = "admin"
-	CmdDf     = "df"
+	CmdHello    = "hello"
+	CmdLogin    = "login"
+	CmdProof    = "proof"
+	CmdKey      = "key"
+	CmdAttach   = "attach"
+	CmdRegister = "register"
+	CmdLogout   = "logout"
+	CmdPing     = "ping"
+	CmdPasswd   = "passwd"
+	CmdKeys     = "keys"
+	CmdPutKey   = "putkey"
+	CmdDropKey  = "dropkey"
+	CmdStat     = "stat"
+	CmdLs       = "ls"
+	CmdMkdir    = "mkdir"
+	CmdRmdir    = "rmdir"
+	CmdRm       = "rm"
+	CmdRmtree   = "rmtree"
+	CmdMv       = "mv"
+	CmdCp       = "cp"
+	CmdSet      = "set"
+	CmdSum      = "sum"
+	CmdPut      = "put"
+	CmdData     = "data"
+	CmdCheck    = "check"
+	CmdCommit   = "commit"
+	CmdGet      = "get"
+	CmdVerify   = "verify"
+	CmdResume   = "resume"
+	CmdDrop     = "drop"
+	CmdAdmin    = "admin"
+	CmdDf       = "df"
 )
 
 // Request is the part that every request has. Size is present when a body of so many bytes follows.
@@ -113,6 +118,8 @@ type ProofAnswer struct {
 	User     string   `json:"user"`
 	Rights   []string `json:"rights"`
 	Features []string `json:"features"`
+	// MustChange says that nothing but passwd is carried out before the password is changed.
+	MustChange bool `json:"must_change,omitzero"`
 }
 
 // KeyRequest logs in with a public key. Its answer is a ProofAnswer without a message.
@@ -130,7 +137,63 @@ type AttachRequest struct {
 	Proof   string `json:"proof"` // 64 hexadecimal digits, see login.Attach
 }
 
-// EmptyRequest is a request without fields of its own: logout, ping, resume, df.
+// Costs are those of the Argon2id run that a new record is to be made with.
+type Costs struct {
+	Memory uint32 `json:"memory"` // KiB
+	Passes uint32 `json:"passes"`
+	Lanes  uint8  `json:"lanes"`
+}
+
+// PasswdRequest gives the account another password; without a record it asks for the costs.
+type PasswdRequest struct {
+	Request
+	Record string `json:"record,omitzero"` // see login.Record
+}
+
+// RegisterRequest makes an account; without a record it asks whether that can be done, and for the costs.
+type RegisterRequest struct {
+	Request
+	User   string `json:"user"`
+	Code   string `json:"code,omitzero"`   // of an invite
+	Record string `json:"record,omitzero"` // see login.Record
+}
+
+// CostsAnswer is the answer to register and passwd.
+type CostsAnswer struct {
+	Answer
+	Costs *Costs `json:"costs,omitzero"` // only if there was no record in the request
+}
+
+// PublicKey describes one of the account's public keys.
+type PublicKey struct {
+	Kind        string `json:"kind"`        // e.g. ssh-ed25519
+	Fingerprint string `json:"fingerprint"` // SHA256:..., as ssh-keygen -l prints it
+	Comment     string `json:"comment"`     // at most MaxComment bytes of it
+}
+
+// KeysAnswer is the answer to keys: what the account logs in with.
+type KeysAnswer struct {
+	Answer
+	Keys     []PublicKey `json:"keys"`
+	Password bool        `json:"password"` // there is a password, too
+}
+
+// MaxComment is how many bytes of a public key's comment travel.
+const MaxComment = 200
+
+// PutKeyRequest adds a public key to the account.
+type PutKeyRequest struct {
+	Request
+	Key string `json:"key"` // the line of a .pub file
+}
+
+// DropKeyRequest takes a public key from the account.
+type DropKeyRequest struct {
+	Request
+	Fingerprint string `json:"fingerprint"`
+}
+
+// EmptyRequest is a request without fields of its own: logout, ping, keys, resume, df.
 type EmptyRequest struct{ Request }
 
 // EmptyAnswer is an answer without fields of its own.
