@@ -82,18 +82,20 @@ func runCp(ctx context.Context, s *Shell, c *Call) error {
 // plan adds what it takes to copy a file or directory to a name.
 func (k *copying) plan(ctx context.Context, from, to string) error {
 	e, err := k.s.client.Stat(ctx, from)
+	if err == nil {
+		err = distinct(from, to, "copied")
+	}
 	switch {
 	case err != nil:
 		return err
-	case to == from:
-		return &wire.Error{Code: wire.BadPath, Message: "cannot be copied onto itself"}
-	case e.Kind != "dir":
-		k.steps = append(k.steps, copyStep{false, from, to, e.Length})
-		return transfer.Fetchable(e)
-	case !k.call.on("recursive"):
+	case e.Kind == "dir" && !k.call.on("recursive"):
 		return &hinted{transfer.ErrIsDir, "cp -r copies whole directories"}
-	case strings.HasPrefix(to, strings.TrimSuffix(from, "/")+"/"):
-		return &wire.Error{Code: wire.BadPath, Message: "cannot be copied into itself"}
+	case e.Kind != "dir":
+		if err := transfer.Fetchable(e); err != nil {
+			return err
+		}
+		k.steps = append(k.steps, copyStep{false, from, to, e.Length})
+		return nil
 	}
 	k.steps = append(k.steps, copyStep{dir: true, from: from, to: to})
 	for e, err := range k.s.client.List(ctx, from, true) {
@@ -106,6 +108,17 @@ func (k *copying) plan(ctx context.Context, from, to string) error {
 		default:
 			k.skip(source, "a symbolic link or not a regular file")
 		}
+	}
+	return nil
+}
+
+// distinct refuses a target that is the source, or below it.
+func distinct(from, to, done string) error {
+	switch {
+	case from == to:
+		return &wire.Error{Code: wire.BadPath, Message: "cannot be " + done + " onto itself"}
+	case strings.HasPrefix(to, strings.TrimSuffix(from, "/")+"/"):
+		return &wire.Error{Code: wire.BadPath, Message: "cannot be " + done + " into itself"}
 	}
 	return nil
 }

@@ -101,6 +101,9 @@ func mvCommand() Command {
 			}
 			return s.each(ctx, "mv", names, func(name string) error {
 				target := to(name)
+				if err := distinct(s.abs(name), target, "moved"); err != nil {
+					return err
+				}
 				e, err := s.client.Stat(ctx, s.abs(name)) // its version tells a repeated move from a new one
 				if err != nil {
 					return err

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -110,7 +111,25 @@ func TestCopyBrokenOff(t *testing.T) {
 	if names := namesIn(t, home); len(names) != 1 {
 		t.Errorf("it left %q", names)
 	}
+	p, q := in(t, s), in(t, s)
+	parts.Store(0)
+	p.raw(frame(text))
+	for parts.Load() == 0 {
+		runtime.Gosched()
+	}
+	q.raw(frame(text)) // the same, while the first is under way
+	p.nc.Close()
 	slow.Store(false)
+	if a := q.answer(); a.Error != nil {
+		t.Errorf("taken over: %v", a.Error)
+	}
+	if info, err := os.Stat(filepath.Join(home, "g")); err != nil || info.Size() != length {
+		t.Errorf("taken over: %+v, %v", info, err)
+	}
+	if err := os.Remove(filepath.Join(home, "g")); err != nil {
+		t.Fatal(err)
+	}
+	text = request("cp", `"id":"`+anID[2:]+`00","path":"/f","to":"/g"`)
 	if a := in(t, s).ask(text); a.Error != nil {
 		t.Errorf("again: %v", a.Error)
 	}

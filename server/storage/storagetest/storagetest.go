@@ -1152,6 +1152,14 @@ func meta(e *env) {
 	if st, _ := e.s.Stat(bg, "/f"); st.Mode != mode || !st.ModTime.Equal(when) {
 		e.Errorf("set %v %v, got %+v", mode, when, st)
 	}
+	all := fs.FileMode(0o777)
+	e.ok(e.s.SetMeta(bg, "/f", storage.Meta{Mode: &all}))
+	made, err := e.commit(e.upload(storage.Spec{Path: "/made", Mode: all}))
+	e.ok(err)
+	if st, _ := e.s.Stat(bg, "/f"); st.Mode != made.Mode {
+		e.Errorf("%v is set, and %v given to what is new", st.Mode, made.Mode)
+	}
+	e.ok(e.s.SetMeta(bg, "/f", storage.Meta{Mode: &mode, ModTime: &when}))
 	e.ok(e.s.SetMeta(bg, "/f", storage.Meta{}))
 	for _, t := range []time.Time{time.Unix(-86400*365, 0), time.Unix(1<<31+5, 0), time.Unix(1<<32+5, 7), time.Unix(0, 0)} {
 		e.ok(e.s.SetMeta(bg, "/f", storage.Meta{ModTime: &t}))
