@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -101,7 +102,7 @@ func (g *Guard) remember(from netip.Addr, name string, why Reason, now time.Time
 		return
 	}
 	r := Refusal{Address: text(g.network(from)), Reason: why, Count: 1, Time: now}
-	all := g.refusals.touch(name)
+	all := g.refusals.touch(strings.Clone(name)) // name may be a part of something long
 	if n := len(*all); n > 0 && (*all)[n-1].Address == r.Address && (*all)[n-1].Reason == why {
 		r.Count += (*all)[n-1].Count
 		*all = (*all)[:n-1]
