@@ -77,7 +77,7 @@ type member struct {
 	info   Info
 	trip   time.Duration // shortest time that an answer took; 0: not known
 	signer ssh.Signer    // the key that was accepted
-	ended  *wire.Error   // set once an administrator has ended the session
+	kicked *wire.Error   // set once an administrator has ended the session
 }
 
 // ticket is what lets a further connection join a session.
@@ -247,6 +247,9 @@ func (c *member) Options() Options { return c.opts }
 
 // connect makes a connection and logs in on it, by the secret when there is one.
 func (c *Client) connect(ctx context.Context, password string) error {
+	if err := c.barred(); err != nil {
+		return err
+	}
 	var k *conn
 	err := c.dial(ctx, func(ctx context.Context, nc net.Conn) (err error) {
 		k, err = c.shake(ctx, nc, password)
@@ -255,6 +258,7 @@ func (c *Client) connect(ctx context.Context, password string) error {
 	if err != nil {
 		return err
 	}
+	k.whenEnded(c.over)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -660,7 +664,7 @@ func (c *Client) use(ctx context.Context) (*conn, error) {
 	if k != nil && k.reason() == nil {
 		return k, nil
 	}
-	if err := c.kicked(k); err != nil {
+	if err := c.barred(); err != nil {
 		return nil, err
 	}
 	var cause error
@@ -672,19 +676,26 @@ func (c *Client) use(ctx context.Context) (*conn, error) {
 	return c.reconnect(ctx, cause)
 }
 
-// kicked returns what the server said when an administrator ended the session, nil if none did. Then nothing is to go on as if
-// nothing had happened, on any connection of the session.
-func (c *Client) kicked(k *conn) error {
+// over is told why a connection ended. If an administrator has ended the session, nothing is to go on as if nothing had happened,
+// on none of its connections.
+func (c *member) over(why error) {
+	var e *wire.Error
+	if !errors.As(why, &e) || e.Code != wire.Kicked {
+		return
+	}
 	c.state.Lock()
 	defer c.state.Unlock()
-	var why *wire.Error
-	if k != nil && errors.As(k.reason(), &why) && why.Code == wire.Kicked {
-		c.ended = why
+	c.kicked = e
+}
+
+// barred returns what the server said when an administrator ended the session, nil if none did.
+func (c *member) barred() error {
+	c.state.Lock()
+	defer c.state.Unlock()
+	if c.kicked == nil {
+		return nil
 	}
-	if c.ended != nil {
-		return c.ended
-	}
-	return nil
+	return c.kicked
 }
 
 // once is use without patience: one try at most.
@@ -697,9 +708,6 @@ func (c *Client) once(ctx context.Context) (*conn, error) {
 	}
 	if k != nil && k.reason() == nil {
 		return k, nil
-	}
-	if err := c.kicked(k); err != nil {
-		return nil, err
 	}
 	if err := c.connect(ctx, ""); err != nil {
 		return nil, err

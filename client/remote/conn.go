@@ -29,6 +29,7 @@ type conn struct {
 	err     error   // why it ended
 	boot    string  // of the server
 	ended   chan struct{}
+	told    func(error) // is told err, once
 	watch   *time.Timer
 	acked   uint64 // bytes the peer's kernel had taken when the watch last looked
 	alive   time.Time
@@ -130,18 +131,35 @@ func (c *conn) look() {
 // end closes the connection; the first reason stands.
 func (c *conn) end(err error) {
 	c.mu.Lock()
+	told := c.told
 	if c.err == nil {
 		c.err = err
 		close(c.ended)
 		if c.watch != nil {
 			c.watch.Stop()
 		}
+	} else {
+		told = nil
 	}
 	c.mu.Unlock()
+	if told != nil {
+		told(err)
+	}
 	if errors.Is(err, net.ErrClosed) {
 		c.wire.Close()
 	} else {
 		c.link.Conn.Close() // a farewell would wait behind what the line does not take
+	}
+}
+
+// whenEnded lets f be told why the connection ends, or has ended.
+func (c *conn) whenEnded(f func(why error)) {
+	c.mu.Lock()
+	c.told = f
+	err := c.err
+	c.mu.Unlock()
+	if err != nil {
+		f(err)
 	}
 }
 
