@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ferry/server/account"
+	"ferry/server/state"
 )
 
 func (u *userAdmin) check(c *cobra.Command, args []string) error {
@@ -135,6 +136,7 @@ func (u *userAdmin) explain(c *cobra.Command, args []string) error {
 	if place != "" {
 		lines = append(lines, rightsThere(a, place))
 	}
+	lines = append(lines, useLines(a.Name, u.use(c, a))...)
 	if u.inside == nil {
 		lines = append(lines, "no ferryd is running: refused logins and bans are known to a running one only")
 	} else {
@@ -142,6 +144,17 @@ func (u *userAdmin) explain(c *cobra.Command, args []string) error {
 	}
 	_, err = fmt.Fprintln(c.OutOrStdout(), strings.Join(lines, "\n"))
 	return err
+}
+
+// useLines says what an account takes up and when it was last here, as far as that is known.
+func useLines(name string, use state.Account) (lines []string) {
+	if use.Known {
+		lines = append(lines, fmt.Sprintf("%s takes up %v in %d files and directories", name, size(use.Used().Bytes), use.Used().Files))
+	}
+	if !use.Login.IsZero() {
+		lines = append(lines, name+" logged in last at "+use.Login.Local().Format(time.DateTime))
+	}
+	return lines
 }
 
 // standing says whether the account can log in, and else why not.

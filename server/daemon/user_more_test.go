@@ -10,10 +10,12 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"ferry/server/account"
 	"ferry/server/session"
 	"ferry/server/state"
+	"ferry/server/storage"
 	"ferry/shared/login"
 )
 
@@ -387,5 +389,17 @@ func TestUserExport(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(other, "homes", "team", "alice")); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestUseLines(t *testing.T) {
+	if lines := useLines("alice", state.Account{}); len(lines) > 0 {
+		t.Errorf("of nothing that is known: %q", lines)
+	}
+	at := time.Date(2026, 11, 21, 9, 14, 0, 0, time.Local)
+	use := state.Account{Known: true, Named: storage.Amount{Bytes: 1 << 30, Files: 2}, Unfinished: storage.Amount{Bytes: 1 << 29, Files: 1}, Login: at}
+	got := strings.Join(useLines("alice", use), "\n")
+	if want := "alice takes up 1.5 GiB in 3 files and directories\nalice logged in last at 2026-11-21 09:14:00"; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
