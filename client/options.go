@@ -62,6 +62,9 @@ func (o *options) command() *cobra.Command {
 		SilenceErrors: true, SilenceUsage: true,
 		Version: version(),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.commands == "" && cmd.Flags().Changed("command") {
+				o.commands = "\n" // as in sh: no commands, and stdin is not read
+			}
 			o.code = o.start(cmd.Context(), args)
 			return nil
 		},
