@@ -2,11 +2,16 @@ FUZZTIME ?= 20s
 TIMEOUT ?= 15m
 SECONDS ?= 300
 
-.PHONY: build test race lint fuzz cover bench torture demo clean
+.PHONY: build man test race lint fuzz cover bench torture demo clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/ferry ./client
 	CGO_ENABLED=0 go build -trimpath -o bin/ferryd ./server
+
+man: build # bin/ferry.1, bin/ferryd.8, bin/users.toml.5; read them with man -l
+	bin/ferry man >bin/ferry.1
+	bin/ferryd man ferryd >bin/ferryd.8
+	bin/ferryd man users.toml >bin/users.toml.5
 
 test:
 	go test -shuffle=on -timeout $(TIMEOUT) ./...

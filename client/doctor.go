@@ -139,7 +139,7 @@ func (d *doctor) configuration() {
 
 // environment finds misspelt variables, which would be passed over in silence.
 func (d *doctor) environment() {
-	known := []string{"FERRY_CONFIG", "FERRY_PASSWORD"}
+	known := []string{"FERRY_CONFIG", "FERRY_INVITE", "FERRY_PASSWORD"}
 	for _, s := range d.settings.All() {
 		known = append(known, s.Env())
 	}

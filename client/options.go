@@ -78,7 +78,7 @@ func (o *options) command() *cobra.Command {
 	f.StringVarP(&o.batch, "batch", "b", "", "run the commands of a `FILE`, - for stdin; the first that fails ends the run")
 	f.BoolVar(&o.passwordStdin, "password-stdin", false, "read the password from the first line of stdin")
 	o.configured(cmd)
-	cmd.AddCommand(o.doctorCommand())
+	cmd.AddCommand(o.doctorCommand(), o.manCommand())
 	return cmd
 }
 

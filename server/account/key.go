@@ -27,6 +27,9 @@ type Key struct {
 // Keys returns every key an account may have. A new key is one entry here.
 func Keys() []Key { return slices.Concat(identityKeys(), accessKeys(), limitKeys()) }
 
+// Example returns a line of the file that is right, or says where one comes from.
+func (k Key) Example() string { return k.example }
+
 // Common tells whether [defaults] may hold the key: whether it can be the same for everybody.
 func (k Key) Common() bool { return k.defaults }
 

@@ -55,7 +55,7 @@ func rootCommand() *cobra.Command {
 		return usage(&advised{fmt.Errorf("%s: %w", c.Name(), err), c.CommandPath() + " --help lists the options"})
 	})
 	root.AddCommand(verbs(console{})...)
-	root.AddCommand(serveCommand(), fingerprintCommand(), &cobra.Command{
+	root.AddCommand(serveCommand(), fingerprintCommand(), manCommand(), &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  exactly(0),

@@ -120,16 +120,17 @@ func (p *Page) Commands(c *cobra.Command) {
 		if sub.Hidden || sub.Name() == "help" || sub.Name() == "completion" {
 			continue
 		}
-		if sub.HasSubCommands() {
-			p.Commands(sub)
-			continue
-		}
 		_, line, _ := strings.Cut(sub.UseLine(), " ")
 		p.Part(line)
-		p.line(sub.Short + ".")
+		if sub.Long == "" || !strings.HasPrefix(sub.Long, sub.Short) { // which begins with the short text, or adds to it
+			p.line(sub.Short + ".")
+		}
 		if sub.Long != "" {
 			p.Text(sub.Long)
 		}
 		p.Options(sub.LocalFlags())
+		if sub.HasSubCommands() {
+			p.Commands(sub)
+		}
 	}
 }
