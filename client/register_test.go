@@ -114,7 +114,7 @@ func TestPasswdKilled(t *testing.T) {
 		}
 		next := fmt.Sprint("battery staple ", round)
 		done := make(chan error, 1)
-		go func() { done <- c.Passwd(t.Context(), "", next) }()
+		go func() { done <- c.Passwd(t.Context(), nil, next) }()
 		time.Sleep(time.Duration(round) * 150 * time.Millisecond) // somewhere in it, or behind it
 		p.Restart()
 		if err := <-done; err != nil {

@@ -17,23 +17,27 @@ var (
 	ErrSamePassword = errors.New("the new password is the old one")
 )
 
-// proof is how a user shows once more who he is, while he is logged in.
-type proof struct {
-	password string        // as typed just now; "": the key that was logged in with, or what the login left in memory
-	held     *login.Secret // of that password, once the server has proved itself with it
+// Proof is a password that was typed once more, by a user who is logged in, and was right. Where one is wanted, nil stands for the
+// key that was logged in with, or what the login left in memory.
+type Proof struct {
+	password string
+	held     *login.Secret // of the password, once the server has proved itself with it
 }
 
 // ByKey tells whether the login was by a public key.
 func (c *member) ByKey() bool { return c.signer != nil }
 
 // prove shows on a connection who the user is; it is good for the next request on it.
-func (c *Client) prove(ctx context.Context, k *conn, p *proof) error {
-	if p.password == "" && c.signer != nil {
+func (c *Client) prove(ctx context.Context, k *conn, p *Proof) error {
+	if p == nil && c.signer != nil {
 		r, err := c.keyRequest(k.ch.key)
 		if err == nil {
 			_, err = k.ask(ctx, r, nil, &wire.LoginAnswer{})
 		}
 		return err
+	}
+	if p == nil {
+		p = &Proof{}
 	}
 	c.state.Lock()
 	exchange := login.NewClientSecret(c.opts.User, k.ch.bind, p.held, c.secret, c.next)
@@ -60,16 +64,22 @@ func (c *Client) prove(ctx context.Context, k *conn, p *proof) error {
 	return err
 }
 
-// proved carries out a request that needs a proof before it, again if the connection is lost meanwhile: such requests may be
-// repeated as they are.
-func (c *Client) proved(ctx context.Context, p *proof, req wire.Requester, ans wire.Answerer) error {
+// Prove checks a password. Error: ErrWrongPassword.
+func (c *Client) Prove(ctx context.Context, password string) (*Proof, error) {
+	p := &Proof{password: password}
+	return p, c.proved(ctx, p, nil, nil)
+}
+
+// proved carries out a request that needs a proof before it, if there is one, again if the connection is lost meanwhile: such
+// requests may be repeated as they are.
+func (c *Client) proved(ctx context.Context, p *Proof, req wire.Requester, ans wire.Answerer) error {
 	defer debug.FreeOSMemory() // what Argon2id took is not needed again
 	for try := 0; ; try++ {
 		k, err := c.use(ctx)
 		if err == nil {
 			err = c.prove(ctx, k, p)
 		}
-		if err == nil {
+		if err == nil && req != nil {
 			_, err = k.ask(ctx, req, nil, ans)
 		}
 		if ctx.Err() != nil {
@@ -81,10 +91,9 @@ func (c *Client) proved(ctx context.Context, p *proof, req wire.Requester, ans w
 	}
 }
 
-// Passwd changes the account's password. old is the present one, "" to prove who the user is by the key or the memory of the
-// login. The server does not see either. This client goes on with the new password; other sessions that came in by the old
-// one end. Errors: ErrWrongPassword, ErrSamePassword, a *wire.Error.
-func (c *Client) Passwd(ctx context.Context, old, password string) error {
+// Passwd changes the account's password, which the server does not see. This client goes on with the new one; other sessions
+// that came in by the old one end. Errors: ErrSamePassword, a *wire.Error.
+func (c *Client) Passwd(ctx context.Context, old *Proof, password string) error {
 	var a wire.CostsAnswer
 	if err := c.ask(ctx, &wire.PasswdRequest{Request: wire.Request{Cmd: wire.CmdPasswd}}, nil, &a); err != nil {
 		return err
@@ -95,7 +104,10 @@ func (c *Client) Passwd(ctx context.Context, old, password string) error {
 	c.state.Lock()
 	now := c.secret
 	c.state.Unlock()
-	if old == password || now != nil && now.Of(password) {
+	if old != nil {
+		now = old.held
+	}
+	if now != nil && now.Of(password) {
 		return ErrSamePassword
 	}
 	next, err := login.NewSecret(password, login.Params{Memory: a.Costs.Memory, Time: a.Costs.Passes, Threads: a.Costs.Lanes})
@@ -106,7 +118,7 @@ func (c *Client) Passwd(ctx context.Context, old, password string) error {
 	c.next = next
 	c.state.Unlock()
 	r := &wire.PasswdRequest{Request: wire.Request{Cmd: wire.CmdPasswd}, Record: next.Record().String()}
-	if err := c.proved(ctx, &proof{password: old}, r, &wire.CostsAnswer{}); err != nil {
+	if err := c.proved(ctx, old, r, &wire.CostsAnswer{}); err != nil {
 		return err // next is kept: it may have come into force all the same
 	}
 	c.state.Lock()
@@ -125,14 +137,12 @@ func (c *Client) Keys(ctx context.Context) (keys []wire.PublicKey, password bool
 	return a.Keys, a.Password, err
 }
 
-// PutKey adds a public key to the account: the line of a .pub file. password is as for Passwd. A key that is there is no
-// error.
-func (c *Client) PutKey(ctx context.Context, password, line string) error {
-	return c.proved(ctx, &proof{password: password}, &wire.PutKeyRequest{Request: wire.Request{Cmd: wire.CmdPutKey}, Key: line}, &wire.EmptyAnswer{})
+// PutKey adds a public key to the account: the line of a .pub file. A key that is there is no error.
+func (c *Client) PutKey(ctx context.Context, p *Proof, line string) error {
+	return c.proved(ctx, p, &wire.PutKeyRequest{Request: wire.Request{Cmd: wire.CmdPutKey}, Key: line}, &wire.EmptyAnswer{})
 }
 
-// DropKey takes a public key from the account; sessions that came in by it end. password is as for Passwd. A key that is not
-// there is no error.
-func (c *Client) DropKey(ctx context.Context, password, fingerprint string) error {
-	return c.proved(ctx, &proof{password: password}, &wire.DropKeyRequest{Request: wire.Request{Cmd: wire.CmdDropKey}, Fingerprint: fingerprint}, &wire.EmptyAnswer{})
+// DropKey takes a public key from the account; sessions that came in by it end. A key that is not there is no error.
+func (c *Client) DropKey(ctx context.Context, p *Proof, fingerprint string) error {
+	return c.proved(ctx, p, &wire.DropKeyRequest{Request: wire.Request{Cmd: wire.CmdDropKey}, Fingerprint: fingerprint}, &wire.EmptyAnswer{})
 }

@@ -30,7 +30,15 @@ func TestPasswd(t *testing.T) {
 		{"", "third time lucky", nil}, // proved by what is in memory
 		{"third time lucky", "fourth", nil},
 	} {
-		if err := c.Passwd(t.Context(), tt.old, tt.new); !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
+		var old *remote.Proof
+		var err error
+		if tt.old != "" {
+			old, err = c.Prove(t.Context(), tt.old)
+		}
+		if err == nil {
+			err = c.Passwd(t.Context(), old, tt.new)
+		}
+		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
 			t.Errorf("%q to %q: %v, want %v", tt.old, tt.new, err, tt.want)
 		}
 	}
@@ -61,7 +69,7 @@ func TestPasswdCut(t *testing.T) {
 			}
 			tried++
 			next := fmt.Sprint("battery staple ", tried)
-			if err := c.Passwd(t.Context(), "", next); err != nil {
+			if err := c.Passwd(t.Context(), nil, next); err != nil {
 				t.Fatalf("cut after %d bytes: %v", cut, err)
 			}
 			now = next
@@ -83,24 +91,25 @@ func TestKeys(t *testing.T) {
 	c := r.login(r.options())
 	key, other := newSigner(t), newSigner(t)
 	line := func(s ssh.Signer) string { return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(s.PublicKey()))) }
-	if err := c.PutKey(t.Context(), "wrong", line(key)); !errors.Is(err, remote.ErrWrongPassword) {
-		t.Error(err)
+	proof, err := c.Prove(t.Context(), password)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err := c.PutKey(t.Context(), password, line(key)); err != nil {
+	if err := c.PutKey(t.Context(), proof, line(key)); err != nil {
 		t.Fatal(err)
 	}
 	k := r.login(r.keyOptions(key))
-	if err := k.PutKey(t.Context(), "", line(other)); err != nil {
+	if err := k.PutKey(t.Context(), nil, line(other)); err != nil {
 		t.Fatal(err)
 	}
 	keys, withPassword, err := k.Keys(t.Context())
 	if err != nil || len(keys) != 2 || !withPassword || keys[1].Fingerprint != ssh.FingerprintSHA256(other.PublicKey()) {
 		t.Errorf("%v, %v, %v", keys, withPassword, err)
 	}
-	if err := k.DropKey(t.Context(), "", keys[1].Fingerprint); err != nil {
+	if err := k.DropKey(t.Context(), nil, keys[1].Fingerprint); err != nil {
 		t.Error(err)
 	}
-	if err := k.Passwd(t.Context(), "", "battery staple"); err != nil {
+	if err := k.Passwd(t.Context(), nil, "battery staple"); err != nil {
 		t.Error(err)
 	}
 	if _, err := remote.Login(t.Context(), r.options()); !errors.Is(err, remote.ErrAuth) {

@@ -71,11 +71,11 @@ func (s *Shell) addKey(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	password, err := s.present()
+	proof, err := s.present(ctx)
 	if err != nil {
 		return err
 	}
-	if err := s.client.PutKey(ctx, password, line); err != nil {
+	if err := s.client.PutKey(ctx, proof, line); err != nil {
 		return err
 	}
 	key, comment, _, _, _ := ssh.ParseAuthorizedKey([]byte(line))
@@ -111,11 +111,11 @@ func (s *Shell) delKey(ctx context.Context, args []string) error {
 	case len(keys) > 1:
 		return &UsageError{fmt.Sprintf("%d keys have the comment %q", len(keys), meant), "give the fingerprint, SHA256:..."}
 	}
-	password, err := s.present()
+	proof, err := s.present(ctx)
 	if err != nil {
 		return err
 	}
-	if err := s.client.DropKey(ctx, password, keys[0].Fingerprint); err != nil {
+	if err := s.client.DropKey(ctx, proof, keys[0].Fingerprint); err != nil {
 		return err
 	}
 	s.say("%s no longer logs you in", keys[0].Fingerprint)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"ferry/client/remote"
 	"ferry/shared/wire"
 )
 
@@ -18,7 +19,7 @@ func passwdCommand() Command {
 		Secret:   true, // somebody will type the password behind it
 		Fields:   []Field{{"user", "string", "name of the account"}, {"changed", "boolean", "true"}, {"password", "string", "the new one, with --generate only"}},
 		Run: func(ctx context.Context, s *Shell, c *Call) error {
-			old, err := s.present()
+			old, err := s.present(ctx)
 			if err != nil {
 				return err
 			}
@@ -26,8 +27,8 @@ func passwdCommand() Command {
 		}}
 }
 
-// changePassword gives the user another password. old is the present one, "" if it need not be typed again.
-func (s *Shell) changePassword(ctx context.Context, c *Call, old string) error {
+// changePassword gives the user another password. old is the present one, nil if it need not be typed again.
+func (s *Shell) changePassword(ctx context.Context, c *Call, old *remote.Proof) error {
 	user := s.client.Options().User
 	password, err := s.newPassword(ctx, c, user)
 	if err == nil {
@@ -49,7 +50,7 @@ func (s *Shell) changePassword(ctx context.Context, c *Call, old string) error {
 // mustChange lets a person who cannot do anything else do it at once.
 func (s *Shell) mustChange(ctx context.Context) {
 	fmt.Fprintln(s.Err, "The password must be changed before anything else.")
-	if err := s.changePassword(ctx, nil, ""); err != nil {
+	if err := s.changePassword(ctx, nil, nil); err != nil {
 		s.report("passwd", err)
 	}
 }

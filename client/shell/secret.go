@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"ferry/client/remote"
 	"ferry/shared/login"
 )
 
@@ -125,13 +126,16 @@ func strong(user, password string) error {
 
 // present gets what proves the user to be himself: a person types the password once more, in case somebody else has found
 // the session open. The key of the login, and a script, which has no more than it logged in with, prove it without a word.
-func (s *Shell) present() (password string, err error) {
+func (s *Shell) present(ctx context.Context) (*remote.Proof, error) {
 	if s.Ask == nil || s.client.ByKey() {
-		return "", nil
+		return nil, nil
 	}
-	password, err = s.Ask(fmt.Sprintf("Present password of %s: ", s.client.Options().User))
+	password, err := s.Ask(fmt.Sprintf("Present password of %s: ", s.client.Options().User))
 	if err == nil && password == "" {
 		err = errors.New("no password was given")
 	}
-	return password, err
+	if err != nil {
+		return nil, err
+	}
+	return s.client.Prove(ctx, password)
 }
