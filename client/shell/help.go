@@ -135,7 +135,7 @@ func (s *Shell) page(name string) (string, error) {
 	if len(c.Aliases) > 0 {
 		fmt.Fprintf(&b, "also: %s\n", strings.Join(c.Aliases, ", "))
 	}
-	if options := c.Options().FlagUsages(); options != "" {
+	if options := c.Options().FlagUsagesWrapped(100); options != "" {
 		b.WriteString("options:\n" + options)
 	}
 	if c.More != "" {

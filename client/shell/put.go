@@ -65,7 +65,7 @@ do directories, symbolic links and what one leads to.
 		Login:  true, Min: 1, Max: -1, Args: Here, Wire: []string{wire.CmdPut, wire.CmdData, wire.CmdCheck, wire.CmdCommit, wire.CmdStat, wire.CmdMkdir},
 		Flags: func(f *pflag.FlagSet) {
 			transferFlags(f)
-			f.String("sync", "full", "full: wait until it is on disk; none: do not")
+			f.String("sync", "full", "`MODE` full waits until it is on disk, none does not")
 		}, Run: runPut}
 }
 

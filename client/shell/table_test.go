@@ -37,7 +37,7 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// TestHelp: there is a page for every command, alias and topic, no line of it is wider than a terminal of 100 columns, and
+// TestHelp: there is a page for every command, alias and topic, no line of it is wider than 130 columns, and
 // nothing that is said to be there is missing.
 func TestHelp(t *testing.T) {
 	s := New(Config{})
