@@ -123,36 +123,22 @@ func distinct(from, to, done string) error {
 	return nil
 }
 
-// run carries out the steps, one behind the other without waiting for each.
+// run carries out the steps.
 func (k *copying) run(ctx context.Context, single bool) error {
-	ctx, stop := context.WithCancel(ctx)
-	ops := make(chan *remote.Op)
 	var alone error
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		defer close(ops)
-		for _, t := range k.steps {
-			op := remote.MkdirOp(t.to, true, func(err error) { k.fail(k.made(t, err)) })
-			if !t.dir {
-				op = remote.CopyOp(t.from, t.to, k.call.on("force"), func(err error) {
-					if err = k.copied(t, err); single {
-						alone = err
-					} else {
-						k.fail(err)
-					}
-				})
-			}
-			select {
-			case ops <- op:
-			case <-ctx.Done():
-				return
-			}
+	err := k.s.pipeline(ctx, len(k.steps), func(i int) *remote.Op {
+		t := k.steps[i]
+		if t.dir {
+			return remote.MkdirOp(t.to, true, func(err error) { k.fail(k.made(t, err)) })
 		}
-	}()
-	err := k.s.client.Pipeline(ctx, ops)
-	stop()
-	<-done
+		return remote.CopyOp(t.from, t.to, k.call.on("force"), func(err error) {
+			if err = k.copied(t, err); single {
+				alone = err
+			} else {
+				k.fail(err)
+			}
+		})
+	})
 	return cmp.Or(err, alone, k.fatal)
 }
 

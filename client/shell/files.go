@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"ferry/client/remote"
 	"ferry/client/term"
 	"ferry/shared/wire"
 )
@@ -70,6 +71,29 @@ func (s *Shell) did(err error, event, path string, more map[string]any) error {
 // didFields are those of did.
 func didFields(event string, more ...Field) []Field {
 	return append([]Field{{"event", "string", event}, {"path", "string", "absolute"}}, more...)
+}
+
+// pipeline sends n requests one behind the other, without waiting for each answer. op is called from another goroutine, what it
+// makes is answered on this one.
+func (s *Shell) pipeline(ctx context.Context, n int, op func(i int) *remote.Op) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ops, fed := make(chan *remote.Op), make(chan struct{})
+	go func() {
+		defer close(fed)
+		defer close(ops)
+		for i := range n {
+			select {
+			case ops <- op(i):
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	err := s.client.Pipeline(ctx, ops)
+	stop()
+	<-fed
+	return err
 }
 
 func mkdirCommand() Command {

@@ -72,12 +72,9 @@ type stat struct {
 // stats describes names, asking for all of them at once.
 func (s *Shell) stats(ctx context.Context, names []string) (map[string]stat, error) {
 	known := map[string]stat{}
-	ops := make(chan *remote.Op, len(names))
-	for _, name := range names {
-		ops <- remote.StatOp(s.abs(name), func(e wire.Entry, err error) { known[name] = stat{e, err} })
-	}
-	close(ops)
-	return known, s.client.Pipeline(ctx, ops)
+	return known, s.pipeline(ctx, len(names), func(i int) *remote.Op {
+		return remote.StatOp(s.abs(names[i]), func(e wire.Entry, err error) { known[names[i]] = stat{e, err} })
+	})
 }
 
 // listNames lists what was asked for by name: files together, then each directory.

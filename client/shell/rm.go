@@ -7,12 +7,13 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"ferry/client/remote"
 	"ferry/client/term"
 	"ferry/shared/wire"
 )
 
 func rmCommand() Command {
-	return perName(Command{Name: "rm", Aliases: []string{"del", "delete", "mdelete", "mrm"}, Group: "files", Usage: "rm [-rf] NAME...", Short: "remove files, with -r directories",
+	return Command{Name: "rm", Aliases: []string{"del", "delete", "mdelete", "mrm"}, Group: "files", Usage: "rm [-rf] NAME...", Short: "remove files, with -r directories",
 		Examples: []string{"rm old.pdf", "rm *.tmp", "rm -r photos/2019"},
 		More: `rm -r removes a directory with everything in it, in one go on the server. A person is told how
 much that is, and asked; -f does not ask. What cannot be removed is listed and stays, the rest
@@ -22,22 +23,37 @@ goes. Symbolic links are removed, not what they lead to. There is no way back.
 		Wire:   []string{wire.CmdRm, wire.CmdRmtree, wire.CmdStat, wire.CmdLs}, Flags: func(f *pflag.FlagSet) {
 			f.BoolP("recursive", "r", false, "directories too, with everything in them")
 			f.BoolP("force", "f", false, "no question, and no complaint about names that are not there")
-		}}, func(ctx context.Context, s *Shell, c *Call, name string) error {
-		err := s.remove(ctx, c, name)
-		if c.on("force") && wire.CodeOf(err) == wire.NotFound {
+		}, Login: true, Min: 1, Max: -1, Args: There, Run: runRm}
+}
+
+func runRm(ctx context.Context, s *Shell, c *Call) error {
+	names, err := s.expandRemote(ctx, c.words)
+	if err != nil {
+		return err
+	}
+	errs := make([]error, len(names))
+	err = s.pipeline(ctx, len(names), func(i int) *remote.Op {
+		return remote.RemoveOp(s.abs(names[i]), func(err error) { errs[i] = err })
+	})
+	if err != nil {
+		return err
+	}
+	return s.each(ctx, "rm", names, func(name string) error {
+		err := errs[0]
+		errs = errs[1:]
+		switch code := wire.CodeOf(err); {
+		case code == wire.IsDir:
+			return s.removeDir(ctx, c, name, err)
+		case code == wire.NotFound && c.on("force"):
 			return nil
 		}
-		return err
+		return s.did(err, "removed", s.abs(name), nil)
 	})
 }
 
-// remove removes one name.
-func (s *Shell) remove(ctx context.Context, c *Call, name string) error {
+// removeDir removes a directory with what is in it, if that is wanted; err is why it is not removed as files are.
+func (s *Shell) removeDir(ctx context.Context, c *Call, name string, err error) error {
 	at := s.abs(name)
-	err := s.client.Remove(ctx, at)
-	if wire.CodeOf(err) != wire.IsDir {
-		return s.did(err, "removed", at, nil)
-	}
 	switch {
 	case !c.on("recursive"):
 		return &hinted{err, "rm -r removes a directory with everything in it, rmdir an empty one"}
@@ -52,13 +68,16 @@ func (s *Shell) remove(ctx context.Context, c *Call, name string) error {
 		}
 	}
 	ans, err := s.client.RemoveAll(ctx, at)
-	if err == nil {
-		err = s.stayed(ans)
+	if err != nil {
+		return err
 	}
-	if err == nil {
+	if ans.Kept == 0 {
 		s.say("removed %s: %s", term.Escape(name), count(ans.Removed, "name"))
 	}
-	return s.did(err, "removed", at, map[string]any{"names": ans.Removed, "kept": ans.Kept})
+	if err := s.did(nil, "removed", at, map[string]any{"names": ans.Removed, "kept": ans.Kept}); err != nil {
+		return err
+	}
+	return s.stayed(ans)
 }
 
 // confirmRemoval tells a person what a directory holds, and asks.

@@ -91,7 +91,7 @@ func chmodCommand() Command {
 		Examples: []string{"chmod 640 report.pdf", "chmod u+x,go-w run.sh"},
 		More: `MODE is octal (640) or says who (u, g, o, a), how (+, -, =) and what (r, w, x, X), as in u=rw,go-w.
 It is about programs on the server: what an account may do over ferry is decided by its rights. The
-server may leave out bits; then it is told which mode came of it.
+server may leave out bits; then you are told which mode came of it.
 `,
 		Fields: didFields("changed", Field{"mode", "string", "that it has now, octal"}),
 		Login:  true, Min: 2, Max: -1, Args: There, Wire: []string{wire.CmdSet, wire.CmdStat}}
