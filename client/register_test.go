@@ -58,18 +58,16 @@ func TestRegisterKilled(t *testing.T) {
 	}
 	done := make(chan struct{})
 	go func() { wg.Wait(); close(done) }()
-	for kills := 0; ; kills++ {
+	for kills := 0; kills < 20; kills++ {
 		select {
 		case <-done:
 			t.Logf("killed %d times", kills)
+			kills = 20
 		case <-time.After(time.Duration(100+37*(kills%7)) * time.Millisecond):
-			if kills < 20 {
-				p.Restart()
-			}
-			continue
+			p.Restart()
 		}
-		break
 	}
+	<-done
 	for i, both := range results {
 		won := ""
 		for _, r := range both {

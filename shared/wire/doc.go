@@ -359,7 +359,7 @@ other fields. The request may be repeated as it is: an account that is there wit
 
 Errors: denied (nobody can register here), auth_failed (an invite is needed, and this is not one: it is missing, used, expired or wrong;
 whatever the name), exists (the name is taken or reserved; without an invite, where one is needed, nobody learns that), bad_request (not a name,
-not such a record), rate_limited (too many accounts lately), unsupported (a plain connection), busy (the account file is being changed, or
+not such a record), rate_limited (too many accounts, or failed tries, lately), unsupported (a plain connection), busy (the account file is being changed, or
 cannot be), version (no hello yet). Errors but rate_limited and busy count as failed tries.
 
 # logout
