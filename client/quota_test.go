@@ -98,11 +98,15 @@ func (q *quotaRun) play(ctx context.Context, c *remote.Client, r *rand.Rand) err
 		case 2:
 			err = c.Rename(ctx, name, fmt.Sprintf("/d%d/f%d", r.IntN(4), r.IntN(4)), "", true)
 		case 3:
-			if err = c.Rmdir(ctx, dir); err != nil {
+			if r.IntN(3) == 0 {
+				_, err = c.RemoveAll(ctx, dir)
+			} else if err = c.Rmdir(ctx, dir); err != nil {
 				err = c.Mkdir(ctx, dir+"/x/y", true)
 			}
 		case 4:
 			err = q.clean(ctx, c)
+		case 5:
+			err = q.cp(ctx, c, name, fmt.Sprintf("/d%d/f%d", r.IntN(4), r.IntN(4)))
 		default:
 			sizes := []int{0, 100, 70 << 10, 900 << 10, 1<<20 + 1, 3 << 20}
 			b := pattern(sizes[r.IntN(len(sizes))], r.Uint64())
@@ -134,6 +138,18 @@ func (q *quotaRun) put(ctx context.Context, c *remote.Client, name string, b []b
 	_, err := c.Put(ctx, name, remote.Source{ReaderAt: bytes.NewReader(b), Length: int64(len(b)), Mtime: 1e18, Check: func() error { return nil }}, o)
 	if half && err == context.Canceled {
 		return nil
+	}
+	return err
+}
+
+// cp copies a file on the server.
+func (q *quotaRun) cp(ctx context.Context, c *remote.Client, from, to string) error {
+	var err error
+	ops := make(chan *remote.Op, 1)
+	ops <- remote.CopyOp(from, to, true, func(e error) { err = e })
+	close(ops)
+	if perr := c.Pipeline(ctx, ops); perr != nil {
+		return perr
 	}
 	return err
 }

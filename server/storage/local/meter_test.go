@@ -65,10 +65,12 @@ func TestLimits(t *testing.T) {
 	must(t, os.MkdirAll(filepath.Join(dir, "d"), 0o700))
 	must(t, os.WriteFile(filepath.Join(dir, "d/old"), make([]byte, 60), 0o600))
 	h := limited(t, dir, storage.Amount{Bytes: 100, Files: 4})
-	_, err := h.Upload(bg, storage.Spec{Path: "/f", Length: 41})
-	full(t, "41 more bytes", err, storage.Amount{Bytes: 60, Files: 2})
-	_, err = h.Upload(bg, storage.Spec{Path: "/f", Length: 41, Ephemeral: true})
-	full(t, "41 more bytes, at once", err, storage.Amount{Bytes: 60, Files: 2})
+	for _, n := range []int64{41, 1 << 62, 1<<63 - 1} {
+		for _, once := range []bool{false, true} {
+			_, err := h.Upload(bg, storage.Spec{Path: "/f", Length: n, Ephemeral: once})
+			full(t, fmt.Sprint(n, " more bytes"), err, storage.Amount{Bytes: 60, Files: 2})
+		}
+	}
 	u, err := h.Upload(bg, storage.Spec{Path: "/f", Length: 40})
 	must(t, err)
 	_, err = h.Upload(bg, storage.Spec{Path: "/d/old", Length: 1})

@@ -435,18 +435,16 @@ func (h *Home) light(spec storage.Spec) (storage.Upload, error) {
 	spec.ID = fmt.Sprintf("%s%016x", h.token, h.count.Add(1))
 	spec.Key, spec.Epoch, spec.Created = block.NewKey(), 1, time.Now()
 	s := &staging{h: h, id: spec.ID, spec: spec, fd: -1}
-	if spec.Length > block.Size {
-		if err := h.reserve(s, stage, spec.Length); err != nil {
-			return nil, err
-		}
-	}
 	mode := uint32(spec.Mode.Perm())
 	if mode == 0 {
 		mode = 0o666
 	}
-	fd := -1
-	if err = s.weigh(spec.Length); err == nil {
-		fd, err = h.ops.Open(stage, lightPrefix+s.id, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, mode)
+	err = s.weigh(spec.Length)
+	if err == nil && spec.Length > block.Size {
+		err = h.reserve(s, stage, spec.Length)
+	}
+	if err == nil {
+		s.fd, err = h.ops.Open(stage, lightPrefix+s.id, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, mode)
 		err = fail("open staging", err)
 	}
 	if err != nil {
@@ -454,7 +452,6 @@ func (h *Home) light(spec storage.Spec) (storage.Upload, error) {
 		s.unweigh()
 		return nil, err
 	}
-	s.fd = fd
 	return s.give(), nil
 }
 
@@ -472,11 +469,11 @@ func (h *Home) create(spec storage.Spec) (storage.Upload, error) {
 	spec.Touched = spec.Created
 	s := &staging{h: h, id: spec.ID, spec: spec, fd: -1}
 	s.touch()
-	if err := h.reserve(s, stage, spec.Length); err != nil {
+	if err := s.weigh(spec.Length); err != nil {
 		return nil, err
 	}
-	if err := s.weigh(spec.Length); err != nil {
-		h.paid(s, spec.Length)
+	if err := h.reserve(s, stage, spec.Length); err != nil {
+		s.unweigh()
 		return nil, err
 	}
 	err = fail("make staging", h.ops.Mkdir(stage, s.id, 0o700))
@@ -568,10 +565,12 @@ func (s *staging) resize(dir int, spec storage.Spec) error {
 	if err := regular(&st); err != nil {
 		return err
 	}
-	if err := s.h.reserve(s, dir, max(0, spec.Length-st.Blocks*512)); err != nil {
+	was := s.weight.Bytes
+	if err := s.weigh(max(spec.Length, was)); err != nil {
 		return err
 	}
-	if err := s.weigh(max(spec.Length, s.weight.Bytes)); err != nil {
+	if err := s.h.reserve(s, dir, max(0, spec.Length-st.Blocks*512)); err != nil {
+		s.weigh(was)
 		return err
 	}
 	if err := s.h.writeJournal(dir, spec); err != nil {
