@@ -224,7 +224,7 @@ func TestRemoveLinks(t *testing.T) {
 	}
 	remove := func(name string) int64 {
 		n, err := h.RemoveAll(bg, name, func(string) error { return nil }, func(name string, why error) {
-			if !errors.Is(why, storage.ErrNotDir) && !errors.Is(why, storage.ErrNotEmpty) && !errors.Is(why, fs.ErrPermission) {
+			if !errors.Is(why, storage.ErrNotDir) && !errors.Is(why, storage.ErrIsDir) && !errors.Is(why, storage.ErrNotEmpty) && !errors.Is(why, fs.ErrPermission) {
 				t.Errorf("%s stays: %v", name, why)
 			}
 		})
