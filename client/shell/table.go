@@ -75,7 +75,7 @@ func table() []Command {
 		lsCommand(), cdCommand(), pwdCommand(), mkdirCommand(), rmdirCommand(), rmCommand(), mvCommand(), cpCommand(), lnCommand(), catCommand(), moreCommand(), editCommand(),
 		statCommand(), touchCommand(), chmodCommand(), duCommand(), dfCommand(), findCommand(), treeCommand(), sumCommand(),
 		putCommand(), getCommand(), syncCommand(), resumeCommand(),
-		lcdCommand(), lpwdCommand(), llsCommand(), lmkdirCommand(), shellCommand(),
+		lcdCommand(), lpwdCommand(), llsCommand(), lmkdirCommand(), echoCommand(), shellCommand(),
 	}, adminCommands())
 }
 
