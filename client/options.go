@@ -59,7 +59,7 @@ func (o *options) command() *cobra.Command {
 		Short:         "a shell for moving files to and from a ferryd",
 		Long:          "Without -c, -b or input from elsewhere than a terminal, ferry is interactive.",
 		Args:          cobra.MaximumNArgs(1),
-		SilenceErrors: true, SilenceUsage: true,
+		SilenceErrors: true, SilenceUsage: true, DisableFlagsInUseLine: true,
 		Version: version(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.commands == "" && cmd.Flags().Changed("command") {

@@ -51,7 +51,7 @@ func TestScript(t *testing.T) {
 			e.Defer(p.Close)
 			e.Defer(s.Stop)
 			e.Values["world"], e.Values["objects"] = &world{s, p}, o
-			for k, v := range map[string]string{"ADDR": s.Addr(), "PORT": s.Addr()[strings.LastIndex(s.Addr(), ":")+1:], "PROXY": p.Addr(), "FP": s.Fingerprint(), "HOME_ALICE": s.Home("alice"),
+			for k, v := range map[string]string{"ADDR": s.Addr(), "PROXYPORT": p.Addr()[strings.LastIndex(p.Addr(), ":")+1:], "PROXY": p.Addr(), "FP": s.Fingerprint(), "HOME_ALICE": s.Home("alice"),
 				"DATA": s.Data(), "USERS": s.Users(), "PLAIN": s.PlainAddr(), "SOCKET": s.UnixAddr(),
 				"HOME_BOB": s.Home("bob"), "FERRY_PASSWORD": password, "HOME": e.WorkDir, "XDG_STATE_HOME": filepath.Join(e.WorkDir, ".state"), "TERM": "dumb"} {
 				e.Setenv(k, v)

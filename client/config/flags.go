@@ -1,6 +1,10 @@
 package config
 
-import "github.com/spf13/pflag"
+import (
+	"cmp"
+
+	"github.com/spf13/pflag"
+)
 
 // Flags makes an option of every setting that has one. What is given goes into the settings; a wrong value is an *Error.
 func (s *Settings) Flags(f *pflag.FlagSet) {
@@ -10,7 +14,7 @@ func (s *Settings) Flags(f *pflag.FlagSet) {
 		}
 		o := f.VarPF(&option{settings: s, setting: t}, t.Name, t.Letter, t.Help)
 		if t.Arg == "" {
-			o.NoOptDefVal = on
+			o.NoOptDefVal = "true" // with the type bool: the help shows no value then
 		}
 		if t.Default != off {
 			o.DefValue = t.Default
@@ -38,4 +42,4 @@ func (o *option) Set(text string) error {
 func (o *option) String() string { return "" }
 
 // Type implements pflag.Value: what the help writes behind the option.
-func (o *option) Type() string { return o.setting.Arg }
+func (o *option) Type() string { return cmp.Or(o.setting.Arg, "bool") }

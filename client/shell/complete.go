@@ -61,6 +61,10 @@ func (s *Shell) Complete(line string, pos int) (candidates []string, replace int
 		for _, t := range topics() {
 			names = append(names, t.name)
 		}
+	case side == Settings && len(words) > 2:
+		if t, err := s.Settings.Find(words[1].Text); err == nil {
+			names = t.Choices
+		}
 	case side == Addresses || side == Settings || side == Aliases || side == Bookmarks:
 		names = s.configured(side)
 	case side == Here:

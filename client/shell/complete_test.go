@@ -22,6 +22,8 @@ func TestComplete(t *testing.T) {
 		want []string
 	}{
 		{"pu", []string{"put "}},
+		{"set par", []string{"parallel "}},
+		{"set sync n", []string{"none "}},
 		{"put pl", []string{"plain "}},
 		{"put a", []string{`a\ b `}},
 		{`put "a`, []string{`"a b" `}},

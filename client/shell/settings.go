@@ -57,6 +57,7 @@ func setCommand() Command {
 		Fields: []Field{{"name", "string", "of the setting"}, {"value", "string", "what is in force; the parts of a list are separated by commas"},
 			{"from", "string", "the place it comes from: set, an option, a variable, FILE:LINE or default"}},
 		Flags: func(f *pflag.FlagSet) {
+			f.SetInterspersed(false) // a value may begin with -
 			f.BoolP("all", "a", false, "show every setting")
 			f.BoolP("default", "d", false, "take back what was set here")
 		}, Run: runSet}
@@ -70,7 +71,7 @@ func runSet(ctx context.Context, s *Shell, c *Call) error {
 	case c.on("default"):
 		return s.reset(args[0], func() error { return s.Settings.Unset(args[0]) })
 	case len(args) > 1:
-		return s.reset(args[0], func() error { return s.Settings.Set(config.Session, "set", args[0], args[1:]...) })
+		return s.reset(args[0], func() error { return s.setTo(args[0], args[1:]) })
 	case len(args) == 1:
 		t, err := s.Settings.Find(args[0])
 		if err != nil {
@@ -87,6 +88,14 @@ func runSet(ctx context.Context, s *Shell, c *Call) error {
 		}
 	}
 	return nil
+}
+
+// setTo gives a setting a value: words that are no list are one text, such as a command.
+func (s *Shell) setTo(name string, words []string) error {
+	if t, err := s.Settings.Find(name); err == nil && !t.List {
+		words = []string{strings.Join(words, " ")}
+	}
+	return s.Settings.Set(config.Session, "set", name, words...)
 }
 
 // reset changes a setting and puts it in force.
