@@ -25,7 +25,7 @@ func TestShutOut(t *testing.T) {
 		{"kick", "sessions kick alice", "", 4, "an administrator ended the session"},
 		{"lock", "user lock alice --reason gone", "user unlock alice", 3, "locked: gone"},
 		{"expire", "user expire alice 2020-01-31", "user expire alice never", 3, "expired on 2020-01-31"},
-		{"home", "user mod alice --home other", "user mod alice --home=", 3, "another home"},
+		{"del", "user del alice", "user import kept", 3, ""},
 	} {
 		for _, put := range []bool{true, false} {
 			t.Run(tt.name+map[bool]string{true: "_put", false: "_get"}[put], func(t *testing.T) {
@@ -41,8 +41,10 @@ func TestShutOut(t *testing.T) {
 						t.Fatalf("%s: exit %d\n%s", line, code, errs)
 					}
 				}
-				k.proxy.SetRate(8 << 20)
-				c := k.ferry(k.proxy.Addr(), lineOf(put))
+				kept := filepath.Join(k.Data(), "kept")
+				ferryd("user export " + kept)
+				c := k.ferry(k.Addr(), lineOf(put))
+				c.Args = append(c.Args, "--limit", "2MiB/s") // 20 s: it is still at it when the server has found out
 				var out bytes.Buffer
 				c.Stdout = &out
 				if err := c.Start(); err != nil {
@@ -50,12 +52,11 @@ func TestShutOut(t *testing.T) {
 				}
 				ended := make(chan error, 1)
 				go func() { ended <- c.Wait() }()
-				k.until(ended, "enough was moved", func() bool { return k.staged(put) >= 4<<20 })
+				k.until(ended, "enough was moved", func() bool { return k.staged(put) >= 2<<20 })
 				ferryd(tt.shut)
 				begin := time.Now()
 				k.Log.Await(t, 1, "session ended")
 				t.Logf("the session ended after %v", time.Since(begin))
-				k.proxy.SetRate(0)
 				err := <-ended
 				var exit *exec.ExitError
 				if errors.As(err, &exit); exit == nil || exit.ExitCode() != tt.exit || !strings.Contains(out.String(), tt.says) {
@@ -66,7 +67,7 @@ func TestShutOut(t *testing.T) {
 					t.Error("nothing is left to go on with")
 				}
 				if tt.open != "" {
-					ferryd(tt.open)
+					ferryd(strings.ReplaceAll(tt.open, "kept", kept))
 					ferryd("reload")
 				}
 				if got := k.finish(k.Addr(), lineOf(put)); got.Reused == 0 {

@@ -293,6 +293,11 @@ func (c *conn) receive() error {
 		}
 		return &wire.ProtocolError{Msg: "an answer without a request"}
 	}
+	if top.Error != nil && top.Error.Code == wire.LoginRequired { // the session is over: whether there can be another a login tells
+		c.mu.Unlock()
+		c.end(&lostError{top.Error})
+		return errGoodbye
+	}
 	k := c.pending[0]
 	if !top.More {
 		c.pending = c.pending[1:]

@@ -232,7 +232,7 @@ func TestFarAway(t *testing.T) {
 }
 
 // A broken file keeps the accounts, and whoever asked is told the line.
-func TestReload(t *testing.T) {
+func TestReloadTells(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "users.toml")
 	write := func(text string) {
