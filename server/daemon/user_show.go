@@ -96,6 +96,9 @@ func printJSON(w io.Writer, fields []field) error {
 }
 
 func (u *userAdmin) show(c *cobra.Command, args []string) error {
+	if there, err := u.insideRunning(c, args); there { // which knows what is used now
+		return err
+	}
 	a, err := u.find(args[0])
 	if err != nil {
 		return err
