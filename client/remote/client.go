@@ -428,6 +428,7 @@ func (c *member) authenticate(ch *channel, password string) (boot string, err er
 	tried := c.pass()
 	if tried.secret != nil {
 		if err := e.attach(tried); !errors.Is(err, ErrAuth) {
+			c.over(err)
 			return tried.boot, err
 		}
 	}
@@ -435,6 +436,7 @@ func (c *member) authenticate(ch *channel, password string) (boot string, err er
 	defer c.entering.Unlock()
 	if now := c.pass(); now.session != tried.session { // somebody else was faster
 		if err := e.attach(now); !errors.Is(err, ErrAuth) {
+			c.over(err)
 			return now.boot, err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"ferry/client/remote"
+	"ferry/internal/faultproxy"
 	"ferry/shared/wire"
 )
 
@@ -42,6 +43,25 @@ func TestKicked(t *testing.T) {
 	}
 	if err := r.login(r.options()).Ping(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestKickedUnheard: a client whose line was gone when an administrator ended its session is told when it comes back.
+func TestKickedUnheard(t *testing.T) {
+	r := newRig(t)
+	c := r.login(r.options())
+	r.proxy.CutNow(faultproxy.RST)
+	r.Log.Await(t, 1, "session ended")
+	if ids := r.Session().Kick("alice"); len(ids) != 1 {
+		t.Fatalf("ended %q", ids)
+	}
+	for range 2 {
+		if err := c.Ping(t.Context()); wire.CodeOf(err) != wire.Kicked || remote.IsLost(err) {
+			t.Errorf("it hears %v", err)
+		}
+	}
+	if list := r.Session().List(); len(list) != 0 {
+		t.Errorf("there are sessions again: %+v", list)
 	}
 }
 

@@ -140,8 +140,12 @@ func TestKick(t *testing.T) {
 		}
 		p.closed()
 	}
-	if a := waiting.ask(first.attach(waiting)); a.code() != wire.AuthFailed {
+	if a := waiting.ask(first.attach(waiting)); a.code() != wire.Kicked {
 		t.Errorf("attach: %v", a.Error)
+	}
+	wrong := strings.Replace(first.attach(waiting), `"proof":"`, `"proof":"00`, 1)
+	if a := waiting.ask(wrong[:len(wrong)-4] + wrong[len(wrong)-2:]); a.code() != wire.AuthFailed {
+		t.Errorf("attach by somebody else: %v", a.Error)
 	}
 	if a := bob.ask(`{"cmd":"ping"}`); a.Error != nil {
 		t.Errorf("bob: %v", a.Error)

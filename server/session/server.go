@@ -111,6 +111,7 @@ type Server struct {
 	listeners map[net.Listener]struct{}
 	conns     map[*conn]struct{}
 	sessions  map[string]*session // by id
+	kicked    map[string][32]byte // secrets of sessions that an administrator ended lately, by id: who attaches is told
 	homes     map[string]*home    // by account name
 	left      []*home             // that were an account's home before it got another one; old sessions may be in them
 
@@ -137,7 +138,7 @@ func New(c Config) *Server {
 	return &Server{
 		table: commands, boot: newID(), quit: make(chan struct{}),
 		Config: c, ctx: ctx, stop: stop, listeners: map[net.Listener]struct{}{}, conns: map[*conn]struct{}{},
-		sessions: map[string]*session{}, homes: map[string]*home{},
+		sessions: map[string]*session{}, kicked: map[string][32]byte{}, homes: map[string]*home{},
 		guard: guard.New(c.Never, c.Log), lines: rate.NewLimiter(strangerLines, strangerLinesBurst),
 	}
 }

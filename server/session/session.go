@@ -61,12 +61,15 @@ func (s *Server) attach(c *conn, id, proof string, bind login.Binding) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ses := s.sessions[id]
-	var secret [32]byte // of nobody: what is compared takes as long
+	secret, kicked := s.kicked[id] // without one that of nobody: what is compared takes as long
 	if ses != nil {
 		secret = ses.secret
 	}
-	if !hmac.Equal(given, login.Attach(secret[:], bind)) || ses == nil || err != nil {
+	if !hmac.Equal(given, login.Attach(secret[:], bind)) || ses == nil && !kicked || err != nil {
 		return refusal(wire.AuthFailed, "authentication failed")
+	}
+	if kicked {
+		return errKicked
 	}
 	a, ok := s.Accounts.Current().Lookup(ses.user)
 	if !ok || s.revoked(ses, a) != nil || !a.Allowed(addrOf(c.nc)) {

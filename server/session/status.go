@@ -111,6 +111,9 @@ func (ses *session) sending() []Activity {
 	return list
 }
 
+// errKicked is why a session ends that an administrator ended.
+var errKicked = &wire.Error{Code: wire.Kicked, Message: "an administrator ended the session"}
+
 // Kick ends the sessions of a user, or the one whose id begins with which (at least 8 digits), and returns their ids. What they
 // were sending can be resumed.
 func (s *Server) Kick(which string) []string {
@@ -129,7 +132,13 @@ func (s *Server) Kick(which string) []string {
 	}
 	var ids []string
 	for _, ses := range found {
-		s.end(ses, &wire.Error{Code: wire.Kicked, Message: "an administrator ended the session"})
+		s.end(ses, errKicked)
+		s.kicked[ses.id] = ses.secret // a client whose line was full or gone has not heard of it
+		time.AfterFunc(s.Timing.Linger, func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			delete(s.kicked, ses.id)
+		})
 		ids = append(ids, ses.id[:minID])
 	}
 	slices.Sort(ids)

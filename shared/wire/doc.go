@@ -338,7 +338,7 @@ connection has ended; a logout, another password, the removal or the locking of 
 end it at once, as does whatever else keeps the account out. Then the client logs in.
 
 Errors: auth_failed (no such session, or the proof is wrong: nothing tells them apart; counts as a failed try),
-too_many, version (no hello yet), bad_request.
+kicked (an administrator ended this session in the last 5 minutes), too_many, version (no hello yet), bad_request.
 
 # register
 
