@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestAskedForOne: about a single file that is there and different a person is asked, for put and get alike; the same
@@ -45,11 +46,27 @@ func TestAskedForOne(t *testing.T) {
 			}
 			p.holds(to, test.want...)
 		}
+		at := time.Unix(1_700_000_000, 0)
+		dated := func(dir string, at time.Time) {
+			t.Helper()
+			if err := os.Chtimes(filepath.Join(dir, "a"), at, at); err != nil {
+				t.Fatal(err)
+			}
+		}
 		restart()
 		p.write(to, map[string]string{"a": "new"})
+		dated(from, at)
+		dated(to, at.Add(time.Hour))
 		if said := p.types(line); !strings.HasPrefix(said, "up to date a") {
-			t.Errorf("%s of the same: %q", line, said)
+			t.Errorf("%s of the same at another time: %q", line, said)
 		}
+		p.write(to, map[string]string{"a": "wen"})
+		dated(from, at)
+		dated(to, at)
+		if said := p.types(line, "s"); !strings.Contains(said, "is there already (") {
+			t.Errorf("%s of the same length and time: %q", line, said)
+		}
+		p.holds(to, "a=wen")
 	}
 }
 

@@ -270,8 +270,8 @@ func (s *Shell) targets(c *Call, names []string, isSource, isDir func(string) (b
 	return d, nil
 }
 
-// mayReplaceRemote decides about a target on the server, and asks a person if it must. Length and time equal to the source's
-// need no question: the content is compared anyway. as is the name to use.
+// mayReplaceRemote decides about a target on the server, and asks a person if it must. The same content needs no question. as is
+// the name to use.
 func (s *Shell) mayReplaceRemote(ctx context.Context, local, to string, o transfer.TreeOptions) (v verdict, as string, err error) {
 	info, err := os.Stat(local)
 	if err == nil && info.IsDir() {
@@ -286,7 +286,15 @@ func (s *Shell) mayReplaceRemote(ctx context.Context, local, to string, o transf
 		return goOn, to, nil
 	case err != nil:
 		return goOn, to, err
-	case e.Kind == "file" && e.Length == info.Size() && e.Mtime == info.ModTime().UnixNano():
+	}
+	same := false
+	if e.Kind == "file" && info.Mode().IsRegular() {
+		same, err = s.Mover.Same(ctx, to, e, local)
+	}
+	switch code := wire.CodeOf(err); {
+	case err != nil && code != wire.Denied && code != wire.Changed && code != wire.NotFound: // those are as good as different
+		return goOn, to, err
+	case same:
 		if o.DryRun {
 			s.say("up to date %s: %s", term.Escape(path.Base(to)), term.Bytes(e.Length))
 			return skip, to, s.wouldRemove(o, local, to)

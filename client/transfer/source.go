@@ -130,11 +130,7 @@ func (p *planner) onlyOnce() {
 func (r *run) putSame(ctx context.Context, c *remote.Client, t *Task, there wire.Entry) {
 	m := *r.m
 	m.Client = c
-	info, err := os.Stat(t.Local())
-	same := false
-	if err == nil {
-		same, err = m.same(ctx, t.Remote(), there, t.Local(), info)
-	}
+	same, err := m.Same(ctx, t.Remote(), there, t.Local())
 	if err == nil && !same {
 		if err = ErrDiffers; r.opts.Existing == Skip {
 			r.tell(Event{Outcome: Skipped, Local: t.Local(), Remote: t.Remote(), Length: t.Length()})

@@ -191,7 +191,7 @@ func (m *Mover) get(ctx context.Context, remotePath string, entry wire.Entry, lo
 	case err == nil && info.IsDir():
 		return remote.Result{}, ErrIsDir
 	case err == nil && info.Mode().IsRegular() && !o.differs:
-		same, err := m.same(ctx, remotePath, entry, local, info)
+		same, err := m.Same(ctx, remotePath, entry, local)
 		if err != nil {
 			return remote.Result{}, err
 		}
@@ -255,16 +255,18 @@ func (m *Mover) get(ctx context.Context, remotePath string, entry wire.Entry, lo
 	return res, err
 }
 
-// same compares a local file with the one on the server, block by block.
-func (m *Mover) same(ctx context.Context, remotePath string, entry wire.Entry, local string, info fs.FileInfo) (bool, error) {
-	if info.Size() != entry.Length {
-		return false, nil
-	}
+// Same compares a local file with the one on the server, block by block unless their lengths tell them apart. Errors are those of the
+// local file system and of [remote.Client.Same].
+func (m *Mover) Same(ctx context.Context, remotePath string, entry wire.Entry, local string) (bool, error) {
 	f, err := os.Open(local)
 	if err != nil {
 		return false, err
 	}
 	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || info.Size() != entry.Length {
+		return false, err
+	}
 	return m.Client.Same(ctx, remotePath, entry, f)
 }
 
