@@ -102,6 +102,7 @@ func TestControlStranger(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can be somebody else")
 	}
+	t.Setenv("TMPDIR", "/tmp") // a stranger does not get into a private one
 	p := servertest.Exec(t)
 	socket := filepath.Join(p.Data(), "control.sock")
 	for _, name := range []string{p.Data(), socket} {
