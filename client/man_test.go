@@ -20,10 +20,13 @@ func TestManual(t *testing.T) {
 	if _, err := exec.LookPath("groff"); err != nil {
 		t.Skip("no groff")
 	}
-	cmd := exec.Command("groff", "-man", "-ww", "-Tutf8", "-P-cbou", "-rLL=200n")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = &page, &text, &complaints
-	if err := cmd.Run(); err != nil || complaints.Len() > 0 {
-		t.Fatalf("%v\n%s", err, &complaints)
+	for _, width := range []string{"78n", "200n"} { // of a terminal, and so wide that nothing looked for is broken
+		text.Reset()
+		cmd := exec.Command("groff", "-man", "-ww", "-Tutf8", "-P-cbou", "-rLL="+width)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(page.Bytes()), &text, &complaints
+		if err := cmd.Run(); err != nil || complaints.Len() > 0 {
+			t.Fatalf("%v\n%s", err, &complaints)
+		}
 	}
 	got := strings.Join(strings.Fields(text.String()), " ")
 	has := func(want string) {

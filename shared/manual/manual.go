@@ -81,7 +81,7 @@ func escape(text string) string {
 		case r > 0x7e:
 			fmt.Fprintf(&b, `\[u%04X]`, r)
 		default:
-			if s, ok := map[rune]string{'\\': `\e`, '-': `\-`, '\'': `\(aq`, '"': `\(dq`, '`': `\(ga`, '^': `\(ha`, '~': `\(ti`}[r]; ok {
+			if s, ok := map[rune]string{'\\': `\e`, '-': `\-`, '\'': `\(aq`, '"': `\(dq`, '`': `\(ga`, '^': `\(ha`, '~': `\(ti`, '|': `|\:`}[r]; ok {
 				b.WriteString(s)
 				continue
 			}
