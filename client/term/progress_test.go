@@ -292,11 +292,11 @@ func TestShortTransferDrawsNothing(t *testing.T) {
 		m.Add(1)
 		m.Done()
 	}
-	fmt.Fprintln(s.tty, "end")
+	fmt.Fprint(s.tty, "end")
 	s.wait(t, "end", func(text string) bool { return strings.Contains(text, "end") })
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.raw.String() != "end\r\n" {
+	if s.raw.String() != "end" {
 		t.Errorf("wrote %q", s.raw.String())
 	}
 }
