@@ -5,6 +5,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -101,6 +102,16 @@ func New(state string) *Settings {
 		s.places[i] = map[string]Value{}
 	}
 	return s
+}
+
+// Clone returns the settings as they are now: what is set in one of the two later, the other does not see.
+func (s *Settings) Clone() *Settings {
+	c := *s
+	for i := range c.places {
+		c.places[i] = maps.Clone(s.places[i])
+	}
+	c.Bookmarks, c.Aliases = s.Bookmarks.clone(), s.Aliases.clone()
+	return &c
 }
 
 // Value returns what is in force for connections to an address.

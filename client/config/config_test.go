@@ -210,3 +210,27 @@ func TestWhoseFile(t *testing.T) {
 		t.Errorf("a directory: %v", err)
 	}
 }
+
+// TestClone: what is set or named after a copy was made is seen on its own side only.
+func TestClone(t *testing.T) {
+	s := New("")
+	set := func(s *Settings, limit string) {
+		t.Helper()
+		if err := errors.Join(s.Set(Session, "set", Limit, limit), s.Aliases.Define("up", "put --limit "+limit)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(s, "1M")
+	c := s.Clone()
+	set(s, "2M")
+	set(c, "3M")
+	for _, want := range []struct {
+		s     *Settings
+		limit string
+	}{{s, "2M"}, {c, "3M"}} {
+		alias, _, _ := want.s.Aliases.Find("up")
+		if got := want.s.Value(Limit, "").Text(); got != want.limit || alias.Text != "put --limit "+want.limit {
+			t.Errorf("%s and %q, want %s", got, alias.Text, want.limit)
+		}
+	}
+}

@@ -42,6 +42,9 @@ func newNames(state, file string) *Names {
 	return &Names{path: path, fixed: map[string]Entry{}, session: map[string]string{}}
 }
 
+// clone returns the names as they are now, but for those that are kept.
+func (n *Names) clone() *Names { return &Names{n.path, n.fixed, maps.Clone(n.session)} }
+
 // All returns every name in alphabetical order. One of this run hides one of the configuration file, and that one a kept one.
 func (n *Names) All() ([]Entry, error) {
 	kept, err := n.read()

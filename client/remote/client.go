@@ -48,7 +48,7 @@ type Options struct {
 	Notice  func(text string)
 	Program string // name and version, for the server's log
 	// Dial replaces the network; nil: net.Dialer.
-	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	Dial Dialer
 }
 
 // Client is one connection of a session, made again whenever it is lost. One command at a time may use it, except where a
@@ -60,6 +60,17 @@ type Client struct {
 	conn   *conn
 	closed bool
 	extra  []*Client // for transfers over several connections
+
+	own *route // nil: that of the session
+}
+
+// Dialer makes a connection, as net.Dialer.DialContext does.
+type Dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// route is how connections are made, and who is told of them.
+type route struct {
+	dial   Dialer
+	notice func(text string)
 }
 
 // member is what the connections of a session have in common.
@@ -111,7 +122,7 @@ func (e *RefusedError) Error() string { return "login refused: " + e.Why.Message
 func (e *RefusedError) Hint() string {
 	switch after := e.Why.After; {
 	case e.Why.Code == wire.TooMany:
-		return "log out somewhere else, or ask the administrator for more"
+		return "log out somewhere else or end another transfer, or ask the administrator for more"
 	case after > 120:
 		return fmt.Sprintf("try again in %d min", (after+59)/60)
 	case after > 0:
@@ -230,7 +241,22 @@ func (c *member) RoundTrip() time.Duration {
 
 // Sibling returns another client of the session with a connection of its own, which is made at the first use. It must be
 // closed. A session has at most 16 connections.
-func (c *Client) Sibling() *Client { return &Client{member: c.member} }
+func (c *Client) Sibling() *Client { return &Client{member: c.member, own: c.own} }
+
+// Apart returns a Sibling whose connections, and those of its own siblings, dial makes and notice is told of.
+func (c *Client) Apart(dial Dialer, notice func(text string)) *Client {
+	s := c.Sibling()
+	s.own = &route{dial, notice}
+	return s
+}
+
+// route returns how the client's connections are made.
+func (c *Client) route() route {
+	if c.own != nil {
+		return *c.own
+	}
+	return route{c.opts.Dial, c.opts.Notice}
+}
 
 // Server returns what names the server for good: the fingerprint of its key, or without encryption its address.
 func (c *member) Server() string {
@@ -270,14 +296,14 @@ func (c *Client) connect(ctx context.Context, password string) error {
 }
 
 // dial makes a connection and gives it to do, and closes it if that fails.
-func (c *member) dial(ctx context.Context, do func(context.Context, net.Conn) error) error {
+func (c *Client) dial(ctx context.Context, do func(context.Context, net.Conn) error) error {
 	dctx, cancel := context.WithTimeout(ctx, min(c.opts.DialTimeout, c.opts.Silence))
 	defer cancel()
 	network, addr := "tcp", c.opts.Address
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
 		network, addr = "unix", path
 	}
-	dial := c.opts.Dial
+	dial := c.route().dial
 	if dial == nil {
 		dial = (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 15 * time.Second, Count: 4}}).DialContext
 	}
@@ -724,7 +750,7 @@ func (c *Client) reconnect(ctx context.Context, cause error) (*conn, error) {
 	begin := time.Now()
 	said := cause != nil // a connection that was cut on purpose is replaced without a word
 	if said {
-		c.opts.Notice(fmt.Sprintf("%v; reconnecting", cause))
+		c.route().notice(fmt.Sprintf("%v; reconnecting", cause))
 	}
 	for wait := firstPause; ; wait = min(wait*2, lastPause) {
 		err := c.connect(ctx, "")
@@ -733,7 +759,7 @@ func (c *Client) reconnect(ctx context.Context, cause error) (*conn, error) {
 			k := c.conn
 			c.mu.Unlock()
 			if said {
-				c.opts.Notice("connected again")
+				c.route().notice("connected again")
 			}
 			return k, nil
 		}
@@ -759,7 +785,7 @@ func (c *Client) reconnect(ctx context.Context, cause error) (*conn, error) {
 		if errors.As(err, &u) {
 			why = u.Err
 		}
-		c.opts.Notice(fmt.Sprintf("no connection yet (%v), next try in %v", why, pause.Round(100*time.Millisecond)))
+		c.route().notice(fmt.Sprintf("no connection yet (%v), next try in %v", why, pause.Round(100*time.Millisecond)))
 		said = true
 		select {
 		case <-time.After(pause):

@@ -26,8 +26,9 @@ const (
 
 // Progress shows how transfers go on. Its methods may be called concurrently.
 type Progress struct {
-	w    io.Writer
-	mode string // bar, plain, json or none
+	w     io.Writer
+	lines io.Writer // takes whole lines while there are no bars
+	mode  string    // bar, plain, json or none
 
 	mu    sync.Mutex // guards what follows, and writes to w
 	bars  *mpb.Progress
@@ -39,9 +40,25 @@ type Progress struct {
 // every 10 s; json writes an object a second and one at the end of each transfer; none writes
 // nothing.
 func NewProgress(w io.Writer, mode string) *Progress {
-	p := &Progress{w: w}
+	p := &Progress{w: w, lines: w}
 	p.SetMode(mode)
 	return p
+}
+
+// OnTerminal reports whether it writes to a terminal.
+func (p *Progress) OnTerminal() bool {
+	f, ok := p.w.(*os.File)
+	return ok && IsTerminal(f)
+}
+
+// Through lets whole lines pass through w while there are no bars: something that knows where on the terminal a line is being
+// typed. Without a terminal it does nothing.
+func (p *Progress) Through(w io.Writer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.OnTerminal() {
+		p.lines = w
+	}
 }
 
 // SetMode changes the mode, for the transfers that begin after it.
@@ -65,7 +82,7 @@ func (p *Progress) Write(b []byte) (int, error) {
 	if p.bars != nil {
 		return p.bars.Write(b)
 	}
-	return p.w.Write(b)
+	return p.lines.Write(b)
 }
 
 // Start begins a transfer of total bytes, or -1 if that is not known. The name may come from
@@ -199,7 +216,7 @@ func (m *Meter) tick(every time.Duration) {
 	if m.p.mode == "json" {
 		m.writeJSON()
 	} else {
-		fmt.Fprintln(m.p.w, m.state(time.Now()).plain())
+		fmt.Fprintln(m.p.lines, m.state(time.Now()).plain())
 	}
 	m.timer.Reset(every)
 }

@@ -12,16 +12,18 @@ import (
 // MinRate is the lowest limit: below it a healthy connection would look like a dead one.
 const MinRate = 4 << 10
 
-// Limit holds all connections of a session together to a rate, each way. The zero value holds nothing up; it may be changed
-// at any time.
-type Limit struct{ now atomic.Pointer[bothWays] }
+// Limit holds connections together to a rate, each way. The zero value holds nothing up; it may be changed at any time.
+type Limit struct {
+	Of  *Limit // holds while this one says nothing; may be nil
+	now atomic.Pointer[bothWays]
+}
 
 type bothWays struct {
 	up, down rate.Limiter
 	piece    int // bytes that travel at once
 }
 
-// Set sets the rate in bytes a second; 0: none.
+// Set sets the rate in bytes a second; 0: none but that of Of.
 func (l *Limit) Set(bytesPerSecond int64) {
 	if bytesPerSecond <= 0 {
 		l.now.Store(nil)
@@ -33,6 +35,16 @@ func (l *Limit) Set(bytesPerSecond int64) {
 		way.SetBurst(2 * b.piece)
 	}
 	l.now.Store(b)
+}
+
+// inForce returns what holds now, nil if nothing does.
+func (l *Limit) inForce() *bothWays {
+	for ; l != nil; l = l.Of {
+		if b := l.now.Load(); b != nil {
+			return b
+		}
+	}
+	return nil
 }
 
 // Dial wraps a dial function so that its connections obey the limit.
@@ -57,7 +69,7 @@ type limitedConn struct {
 }
 
 func (c *limitedConn) Read(b []byte) (int, error) {
-	l := c.limit.now.Load()
+	l := c.limit.inForce()
 	if l == nil {
 		return c.Conn.Read(b)
 	}
@@ -70,7 +82,7 @@ func (c *limitedConn) Read(b []byte) (int, error) {
 
 func (c *limitedConn) Write(b []byte) (n int, err error) {
 	for n < len(b) {
-		l := c.limit.now.Load()
+		l := c.limit.inForce()
 		if l == nil {
 			m, err := c.Conn.Write(b[n:])
 			return n + m, err

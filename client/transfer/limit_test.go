@@ -59,3 +59,40 @@ func TestLimit(t *testing.T) {
 		}
 	})
 }
+
+// A limit of its own takes the place of the one that it is of; without one that holds, and changes under what waits.
+func TestLimitOf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var all Limit
+		one := Limit{Of: &all}
+		here, there := net.Pipe()
+		defer there.Close()
+		go io.Copy(io.Discard, there)
+		nc, err := one.Dial(func(context.Context, string, string) (net.Conn, error) { return here, nil })(t.Context(), "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		data := make([]byte, 1<<20)
+		for _, c := range []struct {
+			all, one int64
+			seconds  int
+		}{{0, 0, 0}, {100 << 10, 0, 10}, {100 << 10, 200 << 10, 5}, {200 << 10, 100 << 10, 10}, {0, 100 << 10, 10}, {0, 0, 0}} {
+			all.Set(c.all)
+			one.Set(c.one)
+			begin := time.Now()
+			if _, err := nc.Write(data); err != nil {
+				t.Fatal(err)
+			}
+			if off := time.Since(begin) - time.Duration(c.seconds)*time.Second; off.Abs() > time.Second { // of the test's own time
+				t.Errorf("%+v: took %v", c, time.Since(begin))
+			}
+		}
+		all.Set(MinRate)
+		time.AfterFunc(3*time.Second, func() { all.Set(0) })
+		begin := time.Now()
+		if _, err := nc.Write(data); err != nil || time.Since(begin) > 4*time.Second {
+			t.Errorf("lifted after 3 s, but took %v, %v", time.Since(begin), err)
+		}
+	})
+}
