@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -103,12 +104,17 @@ func listenUnix(path string) (net.Listener, error) {
 	return ln, nil
 }
 
-// bindUnix makes the socket with mode 0600 from the start. The mask belongs to the whole process, which at this time does
-// nothing else.
+// bindUnix makes the socket with mode 0600 from the start: the kernel gives the name the mode of the socket it stands for. The
+// umask would do that, too, but it belongs to the whole process, and to every file that is made meanwhile.
 func bindUnix(path string) (net.Listener, error) {
-	mask := syscall.Umask(0o177)
-	defer syscall.Umask(mask)
-	return net.Listen("unix", path)
+	private := func(_, _ string, c syscall.RawConn) error {
+		var err error
+		if cerr := c.Control(func(fd uintptr) { err = syscall.Fchmod(int(fd), 0o600) }); cerr != nil {
+			return cerr
+		}
+		return err
+	}
+	return (&net.ListenConfig{Control: private}).Listen(context.Background(), "unix", path)
 }
 
 // abandoned reports whether path is a socket that nothing listens on.

@@ -14,7 +14,6 @@ import (
 	"log/slog"
 	"os"
 	"path"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,6 +24,7 @@ import (
 
 	"ferry/server/storage"
 	"ferry/shared/block"
+	"ferry/shared/partial"
 )
 
 // reserved is the name at the top of a tree that belongs to the engine.
@@ -114,7 +114,7 @@ func Open(dir string, opts Options) (*Home, error) {
 	key := block.NewKey()
 	h := &Home{
 		root: root, log: opts.Log, ops: again(opts.Ops), syncEvery: opts.SyncEvery, syncAfter: opts.SyncAfter,
-		owner: opts.Owner, umask: umask(), start: time.Now(), token: fmt.Sprintf("%x", key[:8]),
+		owner: opts.Owner, umask: uint32(partial.Umask()), start: time.Now(), token: fmt.Sprintf("%x", key[:8]),
 		stage: -1, open: map[io.Closer]bool{}, restore: opts.Restore, meter: meter{limits: opts.Limits},
 	}
 	h.bufs.New = func() any { return new([block.Size]byte) }
@@ -131,21 +131,6 @@ func Open(dir string, opts Options) (*Home, error) {
 		h.stageID.Store(&id)
 	}
 	return h, nil
-}
-
-// umask returns the process's mask without changing it even for a moment, where /proc tells.
-func umask() uint32 {
-	b, _ := os.ReadFile("/proc/self/status")
-	for line := range strings.Lines(string(b)) {
-		if v, ok := strings.CutPrefix(line, "Umask:"); ok {
-			if m, err := strconv.ParseUint(strings.TrimSpace(v), 8, 32); err == nil {
-				return uint32(m)
-			}
-		}
-	}
-	m := unix.Umask(0o077)
-	unix.Umask(m)
-	return uint32(m)
 }
 
 // Close closes the tree and every handle it gave out.
