@@ -126,7 +126,7 @@ func tables(model map[string]any) map[string]map[string]any {
 // checkAccounts checks the edited accounts by themselves and their homes against everybody's.
 func (t *Text) checkAccounts() error {
 	users := map[string]any{}
-	p := &parser{file: t.file, lines: t.lines.lines, model: map[string]any{"users": users}}
+	p := &parser{file: t.file, items: t.lines.items, model: map[string]any{"users": users}}
 	if d := t.want["defaults"]; d != nil {
 		p.model["defaults"] = d
 	}

@@ -252,7 +252,7 @@ func (t *Text) list(name, key string, n int) (item, []span, error) {
 
 // elements finds the strings of the list text[from:to].
 func elements(text []byte, from, to int) ([]span, error) {
-	s := &scanner{text: text[:to], pos: from + 1, line: 1}
+	s := &scanner{text: string(text[:to]), pos: from + 1, line: 1}
 	var spans []span
 	for s.err == nil && s.pos < to-1 {
 		switch c := s.peek(); c {

@@ -66,7 +66,7 @@ type parser struct {
 	items []item
 	order []toml.Key     // every key in file order
 	model map[string]any // the decoded text
-	lines map[string]int // first line of each path and of its beginnings, keyed by join
+	lines map[string]int // first line of each path and of its beginnings, keyed by join; nil until a message needs one
 	errs  []*Error       // what set found, in file order
 }
 
@@ -89,10 +89,13 @@ func (p *parser) decode(text []byte) error {
 		// Only what leads up to the error: what follows was not checked for depth.
 		text = text[:min(bad.pos+maxDepth, len(text))]
 	}
-	if err := p.index(items); err != nil {
-		return err
-	}
+	p.items = items
 	md, err := toml.Decode(string(text), &p.model)
+	if err != nil {
+		if twice := p.twice(); twice != nil {
+			return twice
+		}
+	}
 	var syntax toml.ParseError
 	switch {
 	case errors.As(err, &syntax):
@@ -123,19 +126,27 @@ func discreet(e toml.ParseError) string {
 	return strings.Join(words, " ")
 }
 
-// index fills p.items and p.lines and refuses a table that is defined twice,
-// naming both lines.
-func (p *parser) index(items []item) error {
-	p.items, p.lines = items, map[string]int{}
+// twice finds the first table that is defined a second time, and names both lines.
+func (p *parser) twice() error {
 	headers := map[string]int{}
-	tables := map[string]int{} // how many of each array of tables were seen
-	for _, it := range items {
-		if first := headers[join(it.path...)]; first > 0 && it.kind == header {
+	for _, it := range p.items {
+		if it.kind != header {
+			continue
+		}
+		path := join(it.path...)
+		if first := headers[path]; first > 0 {
 			return p.errorf(it.line, "remove one of the two", "[%s] is already defined on line %d", clip(strings.Join(it.path, ".")), first)
 		}
-		if it.kind == header {
-			headers[join(it.path...)] = it.line
-		}
+		headers[path] = it.line
+	}
+	return nil
+}
+
+// index fills p.lines.
+func (p *parser) index() {
+	p.lines = map[string]int{}
+	tables := map[string]int{} // how many of each array of tables were seen
+	for _, it := range p.items {
 		p.mention(it.line, it.path)
 		if it.kind == arrayHeader {
 			tables[join(it.path...)]++
@@ -146,7 +157,6 @@ func (p *parser) index(items []item) error {
 			}
 		}
 	}
-	return nil
 }
 
 // mention notes the first line of a path and of all it is inside of.
@@ -163,6 +173,9 @@ func (p *parser) mention(line int, path []string) {
 
 // line returns where a path is first mentioned, or else what it is inside of.
 func (p *parser) line(path ...string) int {
+	if p.lines == nil {
+		p.index()
+	}
 	for ; len(path) > 0; path = path[:len(path)-1] {
 		if line := p.lines[join(path...)]; line > 0 {
 			return line
@@ -184,10 +197,10 @@ func (p *parser) set() (*Set, error) {
 		if path[0] != "users" || len(path) < 3 || begins(path, last...) && last != nil {
 			continue
 		}
-		if a := s.byName[path[1]]; a != nil {
-			p.apply(a, keys, path[:2], path[2])
-		}
 		last = path[:3]
+		if a := s.byName[path[1]]; a != nil {
+			p.apply(a, keys, last)
+		}
 	}
 	p.disjoint(s)
 	if len(p.errs) > 0 {
@@ -213,7 +226,7 @@ func (p *parser) defaults(keys map[string]Key) *Account {
 	}
 	for _, path := range p.order {
 		if path[0] == "defaults" && len(path) > 1 {
-			p.apply(d, keys, path[:1], path[1])
+			p.apply(d, keys, path[:2])
 		}
 	}
 	return d
@@ -221,8 +234,8 @@ func (p *parser) defaults(keys map[string]Key) *Account {
 
 // accounts makes one account of each table of users, in file order, as it is before its keys are applied.
 func (p *parser) accounts(defaults *Account) *Set {
-	s := &Set{byName: map[string]*Account{}, defaults: defaults}
 	users, ok := p.model["users"].(map[string]any)
+	s := &Set{byName: make(map[string]*Account, len(users)), defaults: defaults}
 	if p.model["users"] != nil && !ok {
 		p.refuse(p.line("users"), "write it as a table: [users.NAME]", "users must be a table")
 	}
@@ -234,48 +247,68 @@ func (p *parser) accounts(defaults *Account) *Set {
 			continue
 		}
 		name := path[1]
-		line := p.line(path[:2]...)
 		if err := CheckName(name); err != nil {
 			also := ""
 			if first := s.byName[strings.ToLower(name)]; first != nil {
-				also = fmt.Sprintf(", and %s is on line %d", first.Name, first.Line)
+				also = fmt.Sprintf(", and %s is on line %d", first.Name, p.line("users", first.Name))
 			}
-			p.refuse(line, nameHint, "%v%s", err, also)
+			p.refuse(p.line(path[:2]...), nameHint, "%v%s", err, also)
 			continue
 		}
 		if _, ok := users[name].(map[string]any); !ok {
-			p.refuse(line, "write it as a table: [users."+name+"]", "users.%s must be a table", name)
+			p.refuse(p.line(path[:2]...), "write it as a table: [users."+name+"]", "users.%s must be a table", name)
 			continue
 		}
 		a := *defaults
-		a.Name, a.Home, a.Line = name, name, line
+		a.Name, a.Home = name, name
 		s.byName[name] = &a
 		s.accounts = append(s.accounts, &a)
 	}
+	p.place(s)
 	return s
 }
 
-// apply stores the value of one key of a table in an account.
-func (p *parser) apply(a *Account, keys map[string]Key, in []string, name string) {
+// place notes where each account begins.
+func (p *parser) place(s *Set) {
+	users := 0 // where they begin: the line of those that have none of their own
+	for _, it := range slices.Backward(p.items) {
+		if it.path[0] != "users" {
+			continue
+		}
+		users = it.line
+		if len(it.path) > 1 {
+			if a := s.byName[it.path[1]]; a != nil {
+				a.Line = it.line
+			}
+		}
+	}
+	for _, a := range s.accounts {
+		if a.Line == 0 {
+			a.Line = users
+		}
+	}
+}
+
+// apply stores the value of a key, of which path is the whole, in an account.
+func (p *parser) apply(a *Account, keys map[string]Key, path []string) {
 	table := p.model
-	for _, part := range in {
+	for _, part := range path[:len(path)-1] {
 		table, _ = table[part].(map[string]any)
 	}
-	path := append(in[:len(in):len(in)], name)
-	subject := in[len(in)-1]
+	subject, name := path[len(path)-2], path[len(path)-1]
 	k, known := keys[name]
 	switch {
 	case !known:
 		p.refuse(p.line(path...), "known keys: "+keyNames(), "%s: unknown key %q", subject, clip(name))
 		return
-	case len(in) == 1 && !k.defaults:
+	case len(path) == 2 && !k.defaults:
 		p.refuse(p.line(path...), "give it to each account", "[defaults] cannot hold %q", name)
 		return
 	}
 	if err := k.set(a, table[name]); err != nil {
 		var part *partError
 		if errors.As(err, &part) {
-			path = append(path, part.path...)
+			path = slices.Concat(path, part.path)
 		}
 		p.refuse(p.line(path...), "for example: "+k.example, "%s: %s: %v", subject, name, err)
 	}
@@ -283,15 +316,16 @@ func (p *parser) apply(a *Account, keys map[string]Key, in []string, name string
 
 // warn notes the accounts that cannot log in.
 func (p *parser) warn(s *Set) {
+	users, _ := p.model["users"].(map[string]any)
 	for _, a := range s.accounts {
 		if a.HasAuth || len(a.Keys) > 0 {
 			continue
 		}
-		why := "has no password"
-		if p.lines[join("users", a.Name, "auth")] > 0 {
-			why = "has a credential of a scheme that is not known here"
+		line, why := a.Line, "has no password"
+		if table, _ := users[a.Name].(map[string]any); table["auth"] != nil {
+			line, why = p.line("users", a.Name, "auth"), "has a credential of a scheme that is not known here"
 		}
-		s.warnings = append(s.warnings, fmt.Sprintf("%s:%d: %s %s and cannot log in", p.file, p.line("users", a.Name, "auth"), a.Name, why))
+		s.warnings = append(s.warnings, fmt.Sprintf("%s:%d: %s %s and cannot log in", p.file, line, a.Name, why))
 	}
 }
 

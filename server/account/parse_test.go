@@ -298,6 +298,39 @@ func TestTenThousand(t *testing.T) {
 	}
 }
 
+// Reading a large file and editing it cost allocations for each account, which is nearly all of the time: an edit decodes all of
+// it once, and then only what it touched.
+func TestParseCost(t *testing.T) {
+	const accounts = 1000
+	text := many(accounts)
+	parse := testing.AllocsPerRun(3, func() {
+		if _, err := Parse("u", text); err != nil {
+			t.Fatal(err)
+		}
+	})
+	path, n := write(t, string(text)), 0
+	edit := testing.AllocsPerRun(3, func() {
+		n++
+		if err := Edit(path, set("u00500", "locked", fmt.Sprint("reason ", n))); err != nil {
+			t.Fatal(err)
+		}
+	})
+	t.Logf("allocations for each account: %.1f by Parse, %.1f by Edit", parse/accounts, edit/accounts)
+	if parse > 60*accounts || edit > parse+2*accounts {
+		t.Errorf("%.1f allocations for each account by Parse, want at most 60; %.1f by Edit, want at most 2 more", parse/accounts, edit/accounts)
+	}
+}
+
+// A string that the end of the text cuts off behind a backslash is an error, whatever room there is behind the text.
+func TestParseCutOff(t *testing.T) {
+	for n := range 100 {
+		text := []byte("[users.a]\nhome = \"" + strings.Repeat("x", n) + "\\")
+		if _, err := Parse("u", text[:len(text):len(text)]); err == nil {
+			t.Errorf("%q was accepted", text)
+		}
+	}
+}
+
 func BenchmarkParse10000(b *testing.B) {
 	text := many(10_000)
 	b.SetBytes(int64(len(text)))

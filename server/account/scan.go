@@ -1,7 +1,6 @@
 package account
 
 import (
-	"bytes"
 	"strconv"
 	"strings"
 )
@@ -47,11 +46,11 @@ type scanError struct {
 // scan splits a text into items. It checks only what it needs: whatever it
 // accepts is decoded by the TOML library afterwards.
 func scan(text []byte) ([]item, *scanError) {
-	s := &scanner{text: text, line: 1}
-	if bytes.HasPrefix(text, []byte("\ufeff")) {
+	s := &scanner{text: string(text), line: 1}
+	if strings.HasPrefix(s.text, "\ufeff") {
 		s.pos = len("\ufeff")
 	}
-	var items []item
+	items := make([]item, 0, min(strings.Count(s.text, "\n")+1, maxItems+1))
 	var table []string
 	for s.pos < len(s.text) {
 		it := item{start: s.pos, line: s.line, comment: -1}
@@ -65,7 +64,7 @@ func scan(text []byte) ([]item, *scanError) {
 				it.kind = arrayHeader
 				s.pos++
 			}
-			it.path = s.key()
+			it.path = s.key(nil)
 			table = it.path
 			for range it.kind {
 				s.want(']')
@@ -73,12 +72,12 @@ func scan(text []byte) ([]item, *scanError) {
 			it.valueEnd = s.pos
 		default:
 			it.kind = pair
-			it.path = append(table[:len(table):len(table)], s.key()...)
+			it.path = s.key(table)
 			s.want('=')
 			s.blanks()
 			it.value = s.pos
 			it.inner = s.value()
-			it.valueEnd = it.value + len(bytes.TrimRight(s.text[it.value:s.pos], " \t\r"))
+			it.valueEnd = it.value + len(strings.TrimRight(s.text[it.value:s.pos], " \t\r"))
 		}
 		s.blanks()
 		if s.peek() == '#' {
@@ -108,7 +107,7 @@ func scan(text []byte) ([]item, *scanError) {
 
 // scanner holds its first error; after it every step leaves pos alone.
 type scanner struct {
-	text      []byte
+	text      string
 	pos, line int
 	err       *scanError
 }
@@ -142,55 +141,59 @@ func (s *scanner) blanks() {
 }
 
 func (s *scanner) comment() {
-	for s.peek() != '\n' && s.peek() != 0 && !bytes.HasPrefix(s.text[s.pos:], []byte("\r\n")) {
+	for s.peek() != '\n' && s.peek() != 0 && !strings.HasPrefix(s.text[s.pos:], "\r\n") {
 		s.pos++
 	}
 }
 
-// key reads a dotted key and the blanks around it.
-func (s *scanner) key() []string {
-	const bare = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
-	var parts []string
+// key reads a dotted key and the blanks around it, and returns it as a part of table.
+func (s *scanner) key(table []string) []string {
+	path := table[:len(table):len(table)]
 	for {
 		s.blanks()
 		from := s.pos
 		if c := s.peek(); c == '"' || c == '\'' {
-			parts = append(parts, unquote(s.line1()))
+			s.quoted()
+			path = append(path, unquote(s.text[from:s.pos]))
 		} else {
-			for strings.IndexByte(bare, s.peek()) >= 0 {
+			for bare(s.peek()) {
 				s.pos++
 			}
-			parts = append(parts, string(s.text[from:s.pos]))
+			path = append(path, s.text[from:s.pos])
 		}
 		if s.pos == from {
 			s.fail("")
 		}
 		s.blanks()
 		if s.peek() != '.' {
-			return parts
+			return path
 		}
 		s.pos++
-		if len(parts) == maxDepth {
+		if len(path)-len(table) == maxDepth {
 			s.fail(tooDeep)
 		}
 	}
 }
 
-// line1 reads a string that ends on its line and returns it with its quotes.
-func (s *scanner) line1() string {
-	from, q := s.pos, s.peek()
+// bare reports whether a key may hold c without quotes.
+func bare(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
+}
+
+// quoted reads a string that ends on its line.
+func (s *scanner) quoted() {
+	q := s.peek()
 	s.pos++
 	for s.peek() != q {
 		if c := s.peek(); c == 0 || c == '\n' {
 			s.fail("")
-			return ""
-		} else if c == '\\' && q == '"' {
+			return
+		} else if c == '\\' && q == '"' && s.pos+1 < len(s.text) {
 			s.pos++
 		}
 		s.pos++
 	}
 	s.pos++
-	return string(s.text[from:s.pos])
 }
 
 // unquote decodes a quoted key. A key it cannot decode stays as written and
@@ -254,8 +257,8 @@ func (s *scanner) value() (inner bool) {
 // str reads a string of any of the four kinds.
 func (s *scanner) str() {
 	q := s.peek()
-	if !bytes.HasPrefix(s.text[s.pos:], bytes.Repeat([]byte{q}, 3)) {
-		s.line1()
+	if rest := s.text[s.pos:]; len(rest) < 3 || rest[1] != q || rest[2] != q {
+		s.quoted()
 		return
 	}
 	s.pos += 3

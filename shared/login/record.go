@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -93,7 +94,8 @@ func ParseRecord(s string) (Record, error) {
 		return Record{}, fmt.Errorf("credential has %d fields, want 5", len(f)-1)
 	}
 	var r Record
-	if _, err := fmt.Sscanf(f[3], "m=%d,t=%d,p=%d", &r.Params.Memory, &r.Params.Time, &r.Params.Threads); err != nil {
+	var ok bool
+	if r.Params, ok = parseParams(f[3]); !ok {
 		return Record{}, errors.New("credential has malformed costs, want m=,t=,p=")
 	}
 	salt, err := base64.RawStdEncoding.DecodeString(f[4])
@@ -116,14 +118,33 @@ func ParseRecord(s string) (Record, error) {
 	return r, nil
 }
 
+// parseParams reads "m=65536,t=3,p=4".
+func parseParams(s string) (p Params, ok bool) {
+	var n [3]uint64
+	for i, bits := range []int{32, 32, 8} {
+		field, rest, _ := strings.Cut(s, ",")
+		digits, found := strings.CutPrefix(field, "mtp"[i:i+1]+"=")
+		v, err := strconv.ParseUint(digits, 10, bits)
+		if !found || err != nil {
+			return Params{}, false
+		}
+		n[i], s = v, rest
+	}
+	return Params{Memory: uint32(n[0]), Time: uint32(n[1]), Threads: uint8(n[2])}, s == ""
+}
+
 // String returns the record as one PHC string, the value of `auth` in
 // users.toml. It is a secret: it lets its reader pose as the server and guess
 // the password.
 func (r Record) String() string {
-	keys := slices.Concat(r.StoredKey[:], r.ServerKey[:])
-	return fmt.Sprintf("$%s$v=%d$m=%d,t=%d,p=%d$%s$%s", scheme, argon2.Version,
-		r.Params.Memory, r.Params.Time, r.Params.Threads,
-		base64.RawStdEncoding.EncodeToString(r.Salt), base64.RawStdEncoding.EncodeToString(keys))
+	b := make([]byte, 0, 192) // not Sprintf: every account of a large users.toml passes here
+	b = strconv.AppendInt(append(b, "$"+scheme+"$v="...), argon2.Version, 10)
+	b = strconv.AppendUint(append(b, "$m="...), uint64(r.Params.Memory), 10)
+	b = strconv.AppendUint(append(b, ",t="...), uint64(r.Params.Time), 10)
+	b = strconv.AppendUint(append(b, ",p="...), uint64(r.Params.Threads), 10)
+	b = base64.RawStdEncoding.AppendEncode(append(b, '$'), r.Salt)
+	b = base64.RawStdEncoding.AppendEncode(append(b, '$'), slices.Concat(r.StoredKey[:], r.ServerKey[:]))
+	return string(b)
 }
 
 // prepare normalizes a password as both ends must before hashing it.
