@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"ferry/client/config"
@@ -39,12 +40,32 @@ func (a *answers) History() []string               { return nil }
 func (a *answers) Stdout() io.Writer               { return io.Discard }
 func (a *answers) Close() error                    { return nil }
 
+// spoken is what a shell and its jobs said.
+type spoken struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (s *spoken) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(b)
+}
+
+// take returns what was said since the last time.
+func (s *spoken) take() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer s.text.Reset()
+	return s.text.String()
+}
+
 // person is a shell with a person at it, logged in as alice, in a directory of its own.
 type person struct {
 	*shell.Shell
 	*answers
 	t    *testing.T
-	errs bytes.Buffer
+	errs spoken
 	home string
 
 	server *servertest.Server
@@ -73,13 +94,13 @@ func newPerson(t *testing.T) *person {
 // types runs a line; lines are the answers to what it asks. It returns what was said.
 func (p *person) types(line string, lines ...string) string {
 	p.t.Helper()
-	p.errs.Reset()
+	p.errs.take()
 	p.lines, p.asked = lines, nil
 	p.Line(p.t.Context(), line)
 	if len(p.lines) > 0 {
 		p.t.Errorf("%s: was not asked for %q", line, p.lines)
 	}
-	return p.errs.String()
+	return p.errs.take()
 }
 
 func (p *person) write(dir string, files map[string]string) {

@@ -41,7 +41,7 @@ func newObjects(t *testing.T) *objects {
 func (o *objects) look(out string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	var results []map[string]any
+	results := map[any][]map[string]any{} // that wait for a summary, by job
 	for line := range strings.Lines(out) {
 		var v map[string]any
 		if err := json.Unmarshal([]byte(line), &v); err != nil {
@@ -53,13 +53,17 @@ func (o *objects) look(out string) error {
 			if err := fit("error", failure, shell.ErrorFields()); err != nil {
 				return err
 			}
-		case v["event"] == "summary":
-			if err := o.command(v, results); err != nil {
+		case v["event"] == "started":
+			if err := fit("started", v, shell.StartedFields()); err != nil {
 				return err
 			}
-			results = nil
+		case v["event"] == "summary":
+			if err := o.command(v, results[v["job"]]); err != nil {
+				return err
+			}
+			delete(results, v["job"])
 		default:
-			results = append(results, v)
+			results[v["job"]] = append(results[v["job"]], v)
 		}
 	}
 	if len(results) > 0 {
@@ -76,7 +80,7 @@ func (o *objects) command(summary map[string]any, results []map[string]any) erro
 	if i < 0 {
 		return nil // there is no such command
 	}
-	fields := shell.All()[i].Fields
+	fields := append(shell.All()[i].Fields, shell.JobField())
 	for _, r := range append(results, summary) {
 		known := fields
 		if r["event"] == "summary" {

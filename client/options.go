@@ -215,10 +215,5 @@ func (o *options) converse(ctx context.Context, sh *shell.Shell, target shell.Ta
 			return code
 		}
 	}
-	if o.first != "" {
-		if code, end := sh.Line(ctx, o.first); end {
-			return code
-		}
-	}
-	return sh.Run(ctx)
+	return sh.Run(ctx, o.first)
 }

@@ -3,6 +3,7 @@ package shell
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 
 	"ferry/client/config"
@@ -98,6 +99,10 @@ func (s *Shell) configured(side Side) (names []string) {
 		add(s.Settings.Bookmarks)
 	case Addresses:
 		names = KnownAddresses(s.Settings)
+	case Numbers:
+		for _, b := range s.jobs.all(func(*background) bool { return true }) {
+			names = append(names, strconv.Itoa(b.number))
+		}
 	}
 	return names
 }

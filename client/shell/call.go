@@ -12,9 +12,19 @@ type Call struct {
 	*pflag.FlagSet
 	words []Word // arguments without options
 	typed []Word // the whole command
+	text  string // the same, as it stands in the line
 	name  string // of the command, whatever alias was typed
 
 	summary map[string]any // what the last object of the command has of its own, with JSON
+}
+
+// rest returns all from the first argument on as it was typed, or if that is the only one and has quotes, what is in them.
+func (c *Call) rest() string {
+	first := c.words[0]
+	if len(c.words) == 1 && first.End-first.Start != len(first.Text) && c.text[first.End-c.typed[0].Start:] == "" {
+		return first.Text
+	}
+	return c.text[first.Start-c.typed[0].Start:]
 }
 
 // Args returns the arguments without options.

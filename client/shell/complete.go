@@ -65,7 +65,7 @@ func (s *Shell) Complete(line string, pos int) (candidates []string, replace int
 		if t, err := s.Settings.Find(words[1].Text); err == nil {
 			names = t.Choices
 		}
-	case side == Addresses || side == Settings || side == Aliases || side == Bookmarks:
+	case side == Addresses || side == Settings || side == Aliases || side == Bookmarks || side == Numbers:
 		names = s.configured(side)
 	case side == Here:
 		names = localNames(last.Text)

@@ -75,7 +75,7 @@ func ExitCode(err error) int {
 		code int
 	}{
 		{errInterrupted, exitStopped}, {context.Canceled, exitStopped}, {ErrInterrupt, exitStopped},
-		{errTerminated, exitTerminated}, {remote.ErrAuth, exitLogin}, {login.ErrNeedPassword, exitLogin},
+		{errTerminated, exitTerminated}, {errStopped, exitTerminated}, {remote.ErrAuth, exitLogin}, {login.ErrNeedPassword, exitLogin},
 		{remote.ErrWrongPassword, exitLogin},
 		{transfer.ErrDiffers, exitConflict}, {remote.ErrSourceChanged, exitConflict}, {partial.ErrBusy, exitConflict},
 		{syscall.ENOSPC, exitSpace}, {syscall.EDQUOT, exitSpace},
@@ -84,7 +84,10 @@ func ExitCode(err error) int {
 			return m.code
 		}
 	}
+	var job *jobError
 	switch {
+	case errors.As(err, &job):
+		return job.code
 	case errors.As(err, new(*UsageError)), errors.As(err, new(*SyntaxError)), errors.As(err, new(*config.Error)):
 		return exitUsage
 	case errors.As(err, new(*remote.TrustError)):

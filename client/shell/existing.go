@@ -37,6 +37,9 @@ func (s *Shell) question(name string, length, mtime int64) (verdict, error) {
 	if s.all {
 		return replace, nil
 	}
+	if s.job != nil {
+		return skip, &hinted{transfer.ErrDiffers, "nobody is asked in the background: -f replaces it, --keep-both leaves both, --no-clobber leaves it"}
+	}
 	fmt.Fprintf(s.Err, "%s is there already (%s, %s)\n", term.Escape(name), term.Bytes(length), timeText(mtime))
 	for {
 		answer, err := s.In.Read("[r]eplace, [s]kip, [k]eep both, replace [a]ll, [c]ancel? ")

@@ -63,7 +63,7 @@ func runGet(ctx context.Context, s *Shell, c *Call) error {
 		return err == nil, err
 	}
 	target, err := s.targets(c, names, there, func(name string) (bool, error) {
-		info, err := os.Stat(home(name))
+		info, err := os.Stat(s.local(home(name)))
 		return err == nil && info.IsDir(), nil
 	}, filepath.Join)
 	if err != nil {
@@ -124,7 +124,7 @@ func (s *Shell) rootDown(target *destination, name string) (transfer.Root, error
 			return transfer.Root{}, named(name, err)
 		}
 	}
-	local := filepath.Clean(home(target.of(name, base)))
+	local := filepath.Clean(s.local(home(target.of(name, base))))
 	return transfer.Root{Local: local, Remote: from, Chosen: base == "" || target.name != ""}, nil
 }
 
@@ -155,7 +155,7 @@ func (s *Shell) rootsDown(ctx context.Context, c *Call, target *destination) (ro
 		if err != nil {
 			return nil, false, named(name, err)
 		}
-		g.file(filepath.Dir(home(target.of(name, base))), path.Dir(from), base)
+		g.file(filepath.Dir(s.local(home(target.of(name, base)))), path.Dir(from), base)
 	}
 	return g.roots, single, nil
 }
@@ -187,7 +187,7 @@ func (s *Shell) getPlain(ctx context.Context, c *Call, target *destination, name
 	if err != nil {
 		return err
 	}
-	local := home(target.of(name, base))
+	local := s.local(home(target.of(name, base)))
 	if o.DryRun {
 		return s.wouldGet(o, from, e, local)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -51,7 +50,7 @@ func expand(words []Word, glob func(pattern string) ([]string, error)) ([]string
 }
 
 // expandLocal expands patterns over files of this machine, and a leading ~.
-func expandLocal(words []Word) ([]string, error) {
+func (s *Shell) expandLocal(words []Word) ([]string, error) {
 	words = slices.Clone(words)
 	for i, w := range words {
 		if len(w.Text) > 0 && w.Text[0] == '~' && !w.Quoted[0] {
@@ -67,10 +66,7 @@ func expandLocal(words []Word) ([]string, error) {
 	}
 	return expand(words, func(p string) ([]string, error) {
 		return walk(p, func(dir string) ([]string, error) {
-			list, err := os.ReadDir(filepath.Join(".", dir))
-			if strings.HasPrefix(dir, "/") {
-				list, err = os.ReadDir(dir)
-			}
+			list, err := os.ReadDir(s.local(dir))
 			names := make([]string, len(list))
 			for i, e := range list {
 				names[i] = e.Name()

@@ -34,6 +34,7 @@ const wordsHelp = `Lines are taken apart as in sh:
   'a b' "a b" a\ b    one word; in "..." a backslash escapes " and \ only
   a; b                b after a; in a script only if a went well
   a && b    a || b    b if a went well; b if a failed
+  put big &           in the background, while you go on; so is all of a && b & (help jobs)
   ls > list.txt       results go to a file of this machine; >> appends
   ls | grep pdf       results go to a program of this machine, up to the next ; && or ||
                       that is neither quoted nor in parentheses

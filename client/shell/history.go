@@ -63,7 +63,13 @@ func runHistory(ctx context.Context, s *Shell, c *Call) error {
 // session is what was done, as a script does it again.
 type session struct {
 	here  string // the directory of this machine where it began
-	lines []string
+	lines []scripted
+}
+
+// scripted is a line of such a script.
+type scripted struct {
+	text string
+	job  *background // which it began; nil: none
 }
 
 // from begins with a server, and with the user who is logged in, "" if nobody is.
@@ -84,18 +90,44 @@ func (s *session) from(o remote.Options, user string) {
 	}
 }
 
-func (s *session) add(line string) { s.lines = append(s.lines, line) }
+func (s *session) add(line string) { s.lines = append(s.lines, scripted{text: line}) }
+
+// began keeps a line that began a job.
+func (s *Shell) began(b *background, line string) {
+	if !s.private {
+		s.session.lines = append(s.session.lines, scripted{line, b})
+	}
+}
 
 // worked keeps a command for the script of the session, unless it is only about the shell itself.
 func (s *Shell) worked(cmd Cmd) {
-	if c, ok := s.find(cmd.Words[0].Text); ok && !c.Secret && !slices.Contains([]string{"help", "history", "status", "quit"}, c.Name) && !s.private {
+	c, ok := s.find(cmd.Words[0].Text)
+	switch {
+	case !ok || c.Secret || s.private || slices.Contains([]string{"help", "history", "status", "quit", "jobs", "kill", "queue"}, c.Name):
+	case c.Name == "fg" || c.Name == "wait": // jobs may have other numbers in the script
+		s.session.add("wait")
+	default:
 		s.session.add(s.answered(cmd))
 	}
 }
 
+// script returns the lines that a script has to have: not those that began a job which failed or was stopped.
+func (s *Shell) script() (lines []string) {
+	for _, l := range s.session.lines {
+		if l.job != nil {
+			if how, _ := s.jobs.how(l.job); how == jobFailed || how == jobStopped {
+				continue
+			}
+		}
+		lines = append(lines, l.text)
+	}
+	return lines
+}
+
 // writeSession writes the session to a file, - for stdout.
 func (s *Shell) writeSession(name string, force bool) error {
-	text := "# ferry -b runs this.\nlcd " + Quote(s.session.here) + "\n" + strings.Join(s.session.lines, "\n") + "\n"
+	lines := s.script()
+	text := "# ferry -b runs this.\nlcd " + Quote(s.session.here) + "\n" + strings.Join(lines, "\n") + "\n"
 	if name == "-" {
 		return s.emit(map[string]any{"line": text}, text)
 	}
@@ -116,7 +148,7 @@ func (s *Shell) writeSession(name string, force bool) error {
 		err = cerr
 	}
 	if err == nil {
-		s.say("wrote %s: %d commands", term.Escape(name), len(s.session.lines))
+		s.say("wrote %s: %d commands", term.Escape(name), len(lines))
 	}
 	return named(name, err)
 }
@@ -139,7 +171,7 @@ func (s *Shell) secret(line string) bool {
 		}
 	}
 	for _, cmd := range cmds {
-		if c, ok := s.find(cmd.Words[0].Text); ok && c.Secret {
+		if c, ok := s.find(cmd.Words[0].Text); ok && (c.Secret || c.Line && len(cmd.Words) > 1 && s.secret(cmd.Words[1].Text)) {
 			return true
 		}
 		for _, w := range cmd.Words {

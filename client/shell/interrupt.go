@@ -9,8 +9,10 @@ import (
 
 // ending says why a context ended.
 func ending(ctx context.Context) error {
-	if errors.Is(context.Cause(ctx), errInterrupted) {
-		return errInterrupted
+	for _, why := range []error{errInterrupted, errStopped} {
+		if errors.Is(context.Cause(ctx), why) {
+			return why
+		}
 	}
 	return errTerminated
 }
@@ -18,6 +20,7 @@ func ending(ctx context.Context) error {
 var (
 	errInterrupted = errors.New("interrupted")
 	errTerminated  = errors.New("terminated")
+	errStopped     = errors.New("stopped") // a job, because somebody wanted it
 )
 
 // stopped is why with the hint of err, if that tells how to go on.
@@ -30,9 +33,12 @@ func stopped(why, err error) error {
 }
 
 // interruptible returns a context that ends with Ctrl-C; a second Ctrl-C ends the program, so that nothing can hang it,
-// unless it is for a program in front.
+// unless it is for a program in front. A job hears no Ctrl-C.
 func (s *Shell) interruptible(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
+	if s.job != nil {
+		return ctx, func() { cancel(nil) }
+	}
 	keys := make(chan os.Signal, 2)
 	signal.Notify(keys, os.Interrupt)
 	done := make(chan struct{})

@@ -26,7 +26,16 @@ func SummaryFields() []Field {
 		{"exit", "integer", "exit code of the command"},
 		{"seconds", "number", "how long it took"},
 		{"failed", "integer", "how many of several names failed; only if some did, or of directories"},
+		JobField(),
 	}
+}
+
+// JobField is that of every object of a command in the background.
+func JobField() Field { return Field{"job", "integer", "number of the job, only in the background"} }
+
+// StartedFields are those of the object that tells of a new job.
+func StartedFields() []Field {
+	return []Field{{"event", "string", `"started"`}, {"number", "integer", "of the job"}, {"line", "string", "its commands"}}
 }
 
 // ErrorFields are those of the object behind the key error.
@@ -116,6 +125,9 @@ func (s *Shell) beside() io.Writer {
 
 // object writes v as a line of JSON.
 func (s *Shell) object(w io.Writer, v any) error {
+	if m, ok := v.(map[string]any); ok && s.job != nil {
+		m["job"] = s.job.number
+	}
 	b, err := term.JSON(v)
 	if err != nil {
 		return err

@@ -179,7 +179,7 @@ type printer struct{ t *terminal }
 func (p printer) Write(b []byte) (int, error) {
 	p.t.mu.Lock()
 	defer p.t.mu.Unlock()
-	if p.t.closed.Load() {
+	if p.t.closed.Load() || !p.t.reading.Load() {
 		return p.t.screen.Write(b)
 	}
 	// Between its prompt and the first look at the keyboard readline would take nobody to be

@@ -6,7 +6,9 @@ import (
 	"iter"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/pflag"
 
@@ -24,9 +26,9 @@ func lcdCommand() Command {
 					dir = s.lbefore
 				}
 			}
-			before, err := os.Getwd()
+			before, err := s.workdir()
 			if err == nil {
-				err = os.Chdir(dir)
+				err = s.chdir(dir)
 			}
 			if err == nil {
 				s.lbefore = before
@@ -39,7 +41,7 @@ func lpwdCommand() Command {
 	return Command{Name: "lpwd", Group: "local", Usage: "lpwd", Short: "the directory on this machine",
 		Examples: []string{"lpwd", "lpwd > where.txt"}, Fields: []Field{{"path", "string", "absolute"}}, Max: 0,
 		Run: func(ctx context.Context, s *Shell, c *Call) error {
-			dir, err := os.Getwd()
+			dir, err := s.workdir()
 			if err != nil {
 				return err
 			}
@@ -50,7 +52,7 @@ func lpwdCommand() Command {
 func llsCommand() Command {
 	return Command{Name: "lls", Aliases: []string{"ldir"}, Group: "local", Usage: "lls [-1adlhtSUrR] [NAME...]", Short: "list files on this machine", Examples: []string{"lls -lt", "lls ~/*.pdf"}, Fields: append(entryFields(), Field{"entries", "integer", "summary: how many"}),
 		Max: -1, Args: Here, Flags: listFlags, Run: func(ctx context.Context, s *Shell, c *Call) error {
-			names, err := expandLocal(c.words)
+			names, err := s.expandLocal(c.words)
 			if err != nil {
 				return err
 			}
@@ -58,14 +60,14 @@ func llsCommand() Command {
 				names = []string{"."}
 			}
 			describe := func(name string) (wire.Entry, error) {
-				info, err := os.Lstat(name)
+				info, err := os.Lstat(s.local(name))
 				if err != nil {
 					return wire.Entry{}, err
 				}
 				return localEntry(name, info), nil
 			}
 			return s.listNames(ctx, "lls", c, names, describe, func(name string) iter.Seq2[wire.Entry, error] {
-				return listLocal(ctx, name, c.on("recursive"))
+				return listLocal(ctx, s.local(name), c.on("recursive"))
 			})
 		}}
 }
@@ -107,7 +109,7 @@ func lmkdirCommand() Command {
 				make = os.MkdirAll
 			}
 			return s.each(ctx, "lmkdir", c.Args(), func(name string) error {
-				return s.did(make(home(name), 0o777), "made", name, nil)
+				return s.did(make(s.local(home(name)), 0o777), "made", name, nil)
 			})
 		}}
 }
@@ -127,6 +129,46 @@ func localEntry(name string, info os.FileInfo) wire.Entry {
 
 // home replaces a leading ~ by the home directory.
 func home(name string) string { return config.Home(name) }
+
+// workdir returns the directory of this machine that names begin at.
+func (s *Shell) workdir() (string, error) {
+	if s.ldir != "" {
+		return s.ldir, nil
+	}
+	return os.Getwd()
+}
+
+// chdir goes to another directory of this machine. That of a job is its own.
+func (s *Shell) chdir(dir string) error {
+	if s.ldir == "" {
+		return os.Chdir(dir)
+	}
+	info, err := os.Stat(s.local(dir))
+	if err == nil && !info.IsDir() {
+		err = syscall.ENOTDIR
+	}
+	if err == nil {
+		s.ldir = filepath.Clean(s.local(dir))
+	}
+	return err
+}
+
+// local returns a name of this machine as the system takes it: that of a job begins at the job's directory, wherever the
+// program has gone since. It is not cleaned, for a slash or a dot at its end means something.
+func (s *Shell) local(name string) string {
+	if s.ldir == "" || name == "" || filepath.IsAbs(name) {
+		return name
+	}
+	return s.ldir + "/" + name
+}
+
+// short is a name that local returned, for a person.
+func (s *Shell) short(name string) string {
+	if s.ldir == "" {
+		return name
+	}
+	return strings.TrimPrefix(name, s.ldir+"/")
+}
 
 func shellCommand() Command {
 	return Command{Name: "!", Group: "local", Usage: "!COMMAND", Short: "run a command on this machine", Examples: []string{"!ls -la", "!sha256sum report.pdf"},

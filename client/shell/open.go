@@ -25,7 +25,9 @@ func runOpen(ctx context.Context, s *Shell, c *Call) error {
 	if err != nil {
 		return err
 	}
-	s.Close()
+	if err := s.leave(ctx); err != nil {
+		return err
+	}
 	s.Remote.Address, s.Remote.Plain, s.Remote.User = t.Address, t.Plain, t.User
 	s.dir, s.before = "/", "/"
 	s.settle()
@@ -143,7 +145,9 @@ func loginCommand() Command {
 
 // Login replaces the session by one of the user on the chosen server.
 func (s *Shell) Login(ctx context.Context, user string) error {
-	s.Close()
+	if err := s.leave(ctx); err != nil {
+		return err
+	}
 	o := s.reach(user)
 	if s.Keys != nil {
 		var err error
@@ -165,6 +169,8 @@ func (s *Shell) reach(user string) remote.Options {
 	}
 	o := s.options()
 	o.User = user
+	s.dial = o.Dial
+	o.Dial = s.limit.Dial(s.dial)
 	return o
 }
 
@@ -230,8 +236,7 @@ func (s *Shell) confirmKey(addr, fingerprint string) (bool, error) {
 func logoutCommand() Command {
 	return Command{Name: "logout", Aliases: []string{"close", "disconnect"}, Group: "session", Usage: "logout", Short: "end the session, stay in the shell",
 		Examples: []string{"logout", "close"}, Max: 0, Wire: []string{wire.CmdLogout}, Run: func(ctx context.Context, s *Shell, c *Call) error {
-			s.Close()
-			return nil
+			return s.leave(ctx)
 		}}
 }
 
@@ -272,8 +277,9 @@ func quitCommand() Command {
 	return Command{Name: "quit", Aliases: []string{"exit", "bye", "q"}, Group: "session", Usage: "quit", Short: "leave",
 		Examples: []string{"quit", "put report.pdf && quit"}, Max: 0,
 		Run: func(ctx context.Context, s *Shell, c *Call) error {
-			s.quit = true
-			return nil
+			err := s.part(ctx)
+			s.quit = err == nil
+			return err
 		}}
 }
 

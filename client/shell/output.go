@@ -80,7 +80,7 @@ func (s *Shell) into(ctx context.Context, to *Output, run func(context.Context) 
 
 // toFile opens the file of > and >>.
 func (s *Shell) toFile(ctx context.Context, to *Output) (*sink, error) {
-	names, err := expandLocal([]Word{to.To})
+	names, err := s.expandLocal([]Word{to.To})
 	if err == nil && len(names) != 1 {
 		err = named(to.To.Text, usagef("the pattern fits several files"))
 	}
@@ -88,7 +88,7 @@ func (s *Shell) toFile(ctx context.Context, to *Output) (*sink, error) {
 		return nil, err
 	}
 	flags := map[string]int{">": os.O_TRUNC, ">>": os.O_APPEND}[to.Op]
-	f, err := os.OpenFile(names[0], os.O_WRONLY|os.O_CREATE|flags, 0o666)
+	f, err := os.OpenFile(s.local(names[0]), os.O_WRONLY|os.O_CREATE|flags, 0o666)
 	if err != nil {
 		return nil, named(names[0], err)
 	}
@@ -98,7 +98,11 @@ func (s *Shell) toFile(ctx context.Context, to *Output) (*sink, error) {
 // toProgram starts the program of |.
 func (s *Shell) toProgram(ctx context.Context, to *Output) (*sink, error) {
 	cmd := localShell(to.To.Text)
-	cmd.Stdout, cmd.Stderr = s.Out, os.Stderr
+	cmd.Dir, cmd.Stdout, cmd.Stderr = s.ldir, s.Out, os.Stderr
+	if s.job != nil {
+		cmd.Stderr = s.Err
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for what is in front
+	}
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -134,20 +138,24 @@ func (s *Shell) front(ctx context.Context, cmd *exec.Cmd) (wait func() error, er
 	}
 	s.programs.Add(1)
 	ended := make(chan struct{})
+	signal := func(sig syscall.Signal) { cmd.Process.Signal(sig) }
+	if s.job != nil {
+		signal = func(sig syscall.Signal) { syscall.Kill(-cmd.Process.Pid, sig) }
+	}
 	go func() {
 		select {
 		case <-ctx.Done():
 		case <-ended:
 			return
 		}
-		if ending(ctx) == errInterrupted {
-			cmd.Process.Signal(os.Interrupt)
+		if s.job == nil && ending(ctx) == errInterrupted {
+			signal(syscall.SIGINT)
 			return
 		}
-		cmd.Process.Signal(syscall.SIGTERM)
+		signal(syscall.SIGTERM)
 		select {
 		case <-time.After(killAfter):
-			cmd.Process.Kill()
+			signal(syscall.SIGKILL)
 		case <-ended:
 		}
 	}()

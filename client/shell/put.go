@@ -79,7 +79,7 @@ func runPut(ctx context.Context, s *Shell, c *Call) error {
 	if err != nil {
 		return err
 	}
-	names, err := expandLocal(c.words)
+	names, err := s.expandLocal(c.words)
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func runPut(ctx context.Context, s *Shell, c *Call) error {
 		return s.putStdin(ctx, c, names, o)
 	}
 	here := func(name string) (bool, error) {
-		_, err := os.Stat(name)
+		_, err := os.Stat(s.local(name))
 		return err == nil, nil
 	}
 	target, err := s.targets(c, names, here, s.isRemoteDir(ctx), path.Join)
@@ -96,8 +96,8 @@ func runPut(ctx context.Context, s *Shell, c *Call) error {
 	}
 	roots, single := s.rootsUp(c, target)
 	if len(target.sources) == 1 && single {
-		local := target.sources[0]
-		return named(local, s.putPlain(ctx, local, s.abs(target.of(local, filepath.Base(local))), o))
+		name := target.sources[0]
+		return named(name, s.putPlain(ctx, s.local(name), s.abs(target.of(name, filepath.Base(name))), o))
 	}
 	if o.Expect != nil {
 		return usagef("--if-unchanged is for one file")
@@ -145,8 +145,8 @@ func (s *Shell) rootsUp(c *Call, target *destination) (roots []transfer.Root, si
 	var g gathered
 	single = true
 	for _, name := range target.sources {
-		clean := filepath.Clean(name)
-		if info, err := os.Stat(name); c.on("recursive") && err == nil && info.IsDir() {
+		clean := filepath.Clean(s.local(name))
+		if info, err := os.Stat(s.local(name)); c.on("recursive") && err == nil && info.IsDir() {
 			base := filepath.Base(clean)
 			if contents(name) {
 				base = ""
@@ -314,7 +314,7 @@ func (s *Shell) mayReplaceRemote(ctx context.Context, local, to string, o transf
 }
 
 func (s *Shell) putOne(ctx context.Context, local, to string, o transfer.Options) error {
-	done := s.track(local, &o)
+	done := s.track(s.short(local), &o)
 	res, err := s.Mover.Put(ctx, local, to, o)
 	took := done()
 	if errors.Is(err, transfer.ErrIsDir) {

@@ -31,6 +31,9 @@ func registerCommand() Command {
 }
 
 func runRegister(ctx context.Context, s *Shell, c *Call) error {
+	if err := s.part(ctx); err != nil {
+		return err
+	}
 	name := c.Args()[0]
 	if strings.Contains(name, "@") {
 		t, err := ParseTarget(name)

@@ -2,6 +2,7 @@ package shell
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -100,6 +101,9 @@ func (s *Shell) confirmRemoval(ctx context.Context, at, name string) (bool, erro
 
 // agreed asks a person until the answer is yes or no.
 func (s *Shell) agreed(question string) (bool, error) {
+	if s.job != nil {
+		return false, &hinted{errors.New("nobody can be asked in the background"), "-f does it without a question"}
+	}
 	for {
 		answer, err := s.In.Read(question + " [yes/no] ")
 		if err != nil {

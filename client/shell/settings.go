@@ -29,7 +29,7 @@ func (s *Shell) setting(name string) config.Value { return s.Settings.Value(name
 func (s *Shell) settle() {
 	s.inForce = inForce{JSON: s.setting(config.JSON).On(), Quiet: s.setting(config.Quiet).On(), NoSync: s.setting(config.Sync).Text() == "none",
 		Confirm: s.setting(config.Confirm).On(), Parallel: s.setting(config.Parallel).Int(), Limit: s.setting(config.Limit).Rate()}
-	s.limit.Set(s.Limit)
+	s.overall.Set(s.Limit)
 	s.Err.SetMode(s.setting(config.Progress).Text())
 }
 
@@ -45,7 +45,7 @@ func (s *Shell) options() remote.Options {
 	if p := s.setting(config.ProxyCommand).Text(); p != "none" && !strings.HasPrefix(o.Address, "unix:") {
 		dial = remote.Proxy(p)
 	}
-	o.Dial = s.limit.Dial(dial)
+	o.Dial = dial
 	return o
 }
 

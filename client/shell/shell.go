@@ -57,9 +57,14 @@ type Shell struct {
 	client   *remote.Client
 	dir      string // on the server
 	before   string // the directory before that
+	ldir     string // on this machine, of a job; "": the program's
 	lbefore  string // the directory on this machine before the last lcd
 	meter    atomic.Pointer[term.Meter]
-	limit    transfer.Limit
+	dial     remote.Dialer  // how the session's connections are made, but for the limit
+	limit    transfer.Limit // of the command that is running; without one overall holds
+	overall  transfer.Limit // of the session
+	jobs     jobs
+	job      *background  // whose shell this is; nil: the one in front
 	stdout   io.Writer    // Out, while that is where the results of one command go
 	programs atomic.Int32 // of this machine that have the terminal now
 	bytes    bool         // the results of this command are no text: what else there is to say goes to Err
@@ -78,6 +83,7 @@ func New(c Config) *Shell {
 		c.Ask = c.In.Password
 	}
 	s := &Shell{Config: c, commands: table(), stdout: c.Out, dir: "/", before: "/"}
+	s.limit.Of = &s.overall
 	s.Remote.Notice = s.notice
 	if s.Remote.Dial == nil {
 		s.Remote.Dial = (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 15 * time.Second, Count: 4}}).DialContext
@@ -87,6 +93,9 @@ func New(c Config) *Shell {
 	}
 	if s.Err == nil {
 		s.Err = term.NewProgress(io.Discard, "none")
+	}
+	if c.Person { // jobs have something to say while a line is being typed
+		s.Err.Through(c.In.Stdout())
 	}
 	s.settle()
 	s.session.from(c.Remote, "")
@@ -162,12 +171,22 @@ func (s *Shell) each(ctx context.Context, cmd string, names []string, f func(nam
 	return nil
 }
 
-// Run reads and runs lines until the end, quit, or, without a person, the first failure. It returns the exit code.
-func (s *Shell) Run(ctx context.Context) int {
+// Run runs a first line, if there is one, and then reads and runs lines until the end, quit, or, without a person, the first
+// failure. It returns the exit code.
+func (s *Shell) Run(ctx context.Context, first string) int {
 	if !s.Person { // Ctrl-C between two commands ends the script too
 		var stop func()
 		ctx, stop = s.interruptible(ctx)
 		defer stop()
+	}
+	return s.finish(ctx, s.run(ctx, first))
+}
+
+func (s *Shell) run(ctx context.Context, first string) int {
+	if first != "" {
+		if code, end := s.Line(ctx, first); end {
+			return code
+		}
 	}
 	for !s.quit {
 		line, err := s.read(ctx)
@@ -180,11 +199,15 @@ func (s *Shell) Run(ctx context.Context) int {
 			}
 			continue
 		case errors.Is(err, io.EOF):
-			if s.Person {
-				fmt.Fprintln(s.Err)
-				return 0
+			if !s.Person {
+				return s.status
 			}
-			return s.status
+			fmt.Fprintln(s.Err)
+			if err := s.part(ctx); err != nil {
+				s.report("quit", err)
+				continue
+			}
+			return 0
 		case err != nil:
 			s.report("ferry", err)
 			return 1
@@ -238,15 +261,22 @@ func (s *Shell) Line(ctx context.Context, line string) (code int, end bool) {
 		s.status = s.report("", err)
 		return s.status, !s.Person
 	}
-	run := true // does the operator before this command let it run
+	run, first := true, true // does the operator before this command let it run; is it the first of a list
 	for i, aliases := 0, 0; i < len(cmds); i++ {
 		if run {
 			if s.Echo && !cmds[i].Quiet && s.lines > 0 { // not what stands on the command line
-				s.say(">> %s", term.Escape(cmds[i].Text))
+				s.say(">> %s", term.Escape(s.echoed(cmds[i:], first)))
 			}
 			line, cmds, err = s.unalias(line, cmds, i, &aliases)
 		}
 		cmd := cmds[i]
+		if n := behind(cmds[i:]); n > 0 && first && err == nil {
+			s.status = s.background(joined(cmds[i : i+n]))
+			if i += n - 1; s.status != 0 && !s.Person {
+				return s.status, true
+			}
+			continue
+		}
 		if run {
 			if err != nil {
 				s.status = s.report(cmd.Words[0].Text, err)
@@ -267,6 +297,7 @@ func (s *Shell) Line(ctx context.Context, line string) (code int, end bool) {
 			return s.status, true
 		}
 		op := cmd.Op
+		first = op == ";" || op == "&"
 		if op == "||" {
 			run = s.status != 0
 			continue
@@ -299,7 +330,7 @@ func rescued(rest []Cmd) bool {
 // perform runs one command, tells what went wrong, and returns its exit code.
 func (s *Shell) perform(ctx context.Context, cmd Cmd) int {
 	begin, code := time.Now(), exitOK
-	call := &Call{typed: cmd.Words, name: cmd.Words[0].Text, summary: map[string]any{}}
+	call := &Call{name: cmd.Words[0].Text, summary: map[string]any{}}
 	s.bytes = false
 	err := s.command(ctx, cmd, call)
 	if err != nil {
@@ -313,33 +344,46 @@ func (s *Shell) perform(ctx context.Context, cmd Cmd) int {
 	return code
 }
 
-// command runs one command with its own Ctrl-C.
-func (s *Shell) command(ctx context.Context, cmd Cmd, call *Call) error {
+// prepare finds a command and takes its arguments apart.
+func (s *Shell) prepare(cmd Cmd, call *Call) (c Command, err error) {
 	name := cmd.Words[0].Text
 	c, ok := s.find(name)
 	if !ok {
-		return s.unknown(name)
+		return c, s.unknown(name)
 	}
-	call.name = c.Name
-	if cmd.Op == "&" {
-		return &UsageError{"'&': commands run one after the other in this version", "start a second ferry for a transfer beside this one"}
-	}
+	call.name, call.typed, call.text = c.Name, cmd.Words, cmd.Text
 	call.FlagSet = c.Options()
 	if c.Raw {
 		call.words = cmd.Words[1:]
 	} else if err := call.parse(cmd.Words[1:]); err != nil {
-		return &UsageError{err.Error(), "usage: " + c.Usage}
+		return c, &UsageError{err.Error(), "usage: " + c.Usage}
 	}
 	if n := len(call.words); n < c.Min || c.Max >= 0 && n > c.Max {
-		return &UsageError{map[bool]string{true: "too few arguments", false: "too many arguments"}[n < c.Min], "usage: " + c.Usage}
+		return c, &UsageError{map[bool]string{true: "too few arguments", false: "too many arguments"}[n < c.Min], "usage: " + c.Usage}
 	}
 	if c.Login && s.client == nil {
-		return &UsageError{"not logged in", "type: login NAME" + map[bool]string{true: "   (or open NAME@HOST:PORT)", false: ""}[s.Remote.Address == ""]}
+		return c, &UsageError{"not logged in", "type: login NAME" + map[bool]string{true: "   (or open NAME@HOST:PORT)", false: ""}[s.Remote.Address == ""]}
+	}
+	if s.job != nil && c.front() {
+		return c, &UsageError{"does not run in the background", "type it by itself, without &"}
+	}
+	return c, nil
+}
+
+// command runs one command with its own Ctrl-C.
+func (s *Shell) command(ctx context.Context, cmd Cmd, call *Call) error {
+	c, err := s.prepare(cmd, call)
+	if err != nil {
+		return err
+	}
+	to := cmd.Output
+	if c.Line {
+		to = nil
 	}
 	s.all, s.answers = false, map[verdict]bool{}
 	cctx, stop := s.interruptible(ctx)
 	defer stop()
-	err := s.into(cctx, cmd.Output, func(ctx context.Context) error { return c.Run(ctx, s, call) })
+	err = s.into(cctx, to, func(ctx context.Context) error { return c.Run(ctx, s, call) })
 	if err != nil && ctx.Err() != nil {
 		return stopped(ending(ctx), err)
 	}
@@ -405,7 +449,11 @@ func (s *Shell) Close() {
 
 // columns returns how wide the place is where results go, 0 if that is not a terminal.
 func (s *Shell) columns() int {
-	if f, ok := s.Out.(*os.File); ok && term.IsTerminal(f) {
+	f, ok := s.Out.(*os.File)
+	if job, is := s.Out.(*whole); is {
+		f, ok = job.screen, job.screen != nil
+	}
+	if ok && term.IsTerminal(f) {
 		columns, _ := term.Size(f)
 		return columns
 	}

@@ -13,6 +13,9 @@ import (
 
 // putStdin sends what comes in on stdin.
 func (s *Shell) putStdin(ctx context.Context, c *Call, names []string, o transfer.TreeOptions) error {
+	if s.job != nil {
+		return &UsageError{"-: there is no stdin in the background", "type it without &"}
+	}
 	if s.Stdin == nil {
 		return &UsageError{"-: stdin is where the commands come from", "give them with -c or -b instead"}
 	}

@@ -66,19 +66,20 @@ func runSync(ctx context.Context, s *Shell, c *Call) error {
 }
 
 func (s *Shell) syncUp(names []string) (transfer.Root, error) {
-	local := filepath.Clean(home(names[0]))
+	name := filepath.Clean(home(names[0]))
+	local := s.local(name)
 	info, err := os.Stat(local)
 	if err == nil && !info.IsDir() {
 		err = &wire.Error{Code: wire.NotDir, Message: "not a directory"}
 	}
-	to := plainName(filepath.Base(local))
+	to := plainName(filepath.Base(name))
 	switch {
 	case len(names) > 1:
 		to = names[1]
 	case to == "." || to == ".." || to == "/":
 		to = ""
 	}
-	return transfer.Root{Local: local, Remote: s.abs(to), Chosen: true}, named(local, err)
+	return transfer.Root{Local: filepath.Clean(local), Remote: s.abs(to), Chosen: true}, named(name, err)
 }
 
 func (s *Shell) syncDown(names []string) (transfer.Root, error) {
@@ -90,7 +91,7 @@ func (s *Shell) syncDown(names []string) (transfer.Root, error) {
 	case from == s.dir || from == "/":
 		local, chosen = ".", true
 	}
-	return transfer.Root{Local: local, Remote: from, Chosen: chosen}, nil
+	return transfer.Root{Local: filepath.Clean(s.local(local)), Remote: from, Chosen: chosen}, nil
 }
 
 // syncSide tells where the name lies that is being typed last; Nowhere: it is up or down.

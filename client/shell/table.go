@@ -25,6 +25,7 @@ const (
 	Settings  Side = "s" // names of settings
 	Aliases   Side = "a" // names of aliases
 	Bookmarks Side = "b" // names of bookmarks
+	Numbers   Side = "j" // numbers of jobs
 )
 
 // at returns the side of an argument, counted from 0.
@@ -47,6 +48,7 @@ type Command struct {
 	Examples []string
 	Login    bool     // needs a session
 	Raw      bool     // takes its words as they are: its options are its own
+	Line     bool     // its arguments are a command: what is behind > or | is that one's
 	Secret   bool     // what is typed with it may be secret: its lines are never kept
 	Min, Max int      // how many arguments it takes; Max -1: any
 	Args     Side     // what Tab completes
@@ -67,6 +69,17 @@ func (c Command) Options() *pflag.FlagSet {
 	return f
 }
 
+// front tells whether the command is for the prompt only: it is about the shell itself or needs the terminal.
+func (c Command) front() bool {
+	switch c.Group {
+	case "session":
+		return !slices.Contains([]string{"whoami", "status", "help"}, c.Name)
+	case "jobs", "admin":
+		return true
+	}
+	return slices.Contains([]string{"more", "edit", "!"}, c.Name)
+}
+
 // table is every command, in the order of help.
 func table() []Command {
 	return slices.Concat([]Command{
@@ -75,6 +88,7 @@ func table() []Command {
 		lsCommand(), cdCommand(), pwdCommand(), mkdirCommand(), rmdirCommand(), rmCommand(), mvCommand(), cpCommand(), lnCommand(), catCommand(), moreCommand(), editCommand(),
 		statCommand(), touchCommand(), chmodCommand(), duCommand(), dfCommand(), findCommand(), treeCommand(), sumCommand(),
 		putCommand(), getCommand(), syncCommand(), resumeCommand(),
+		jobsCommand(), fgCommand(), waitCommand(), killCommand(), queueCommand(), limitCommand(),
 		lcdCommand(), lpwdCommand(), llsCommand(), lmkdirCommand(), echoCommand(), shellCommand(),
 	}, adminCommands())
 }

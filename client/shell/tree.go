@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"strings"
@@ -49,9 +50,9 @@ func (s *Shell) treeOptions(c *Call) (o transfer.TreeOptions, err error) {
 	return o, nil
 }
 
-// limited sets the rate that a command asks for. restore goes back to that of the program.
+// limited sets the rate that a command asks for. restore goes back to that of the session.
 func (s *Shell) limited(c *Call) (restore func(), err error) {
-	restore = func() { s.limit.Set(s.Limit) }
+	restore = func() { s.limit.Set(0) }
 	if !c.Changed("limit") {
 		return restore, nil
 	}
@@ -458,6 +459,12 @@ func (j *job) command() string {
 		}
 	}
 	line := strings.Join(words, " ")
+	if j.s.Person && j.s.job != nil { // the prompt may be somewhere else by now
+		line = "cd " + Quote(j.s.dir) + " && " + line
+		if here, err := os.Getwd(); err != nil || here != j.s.ldir {
+			line = "lcd " + Quote(j.s.ldir) + " && " + line
+		}
+	}
 	if j.s.Person {
 		return line
 	}
@@ -471,6 +478,9 @@ func (j *job) command() string {
 // askTree lets a person decide about one name of a job.
 func (s *Shell) askTree(name string, there transfer.File) (transfer.Existing, error) {
 	v, err := s.question(name, there.Length, there.Mtime)
+	if s.job != nil {
+		err = named(name, err)
+	}
 	return map[verdict]transfer.Existing{replace: transfer.Replace, skip: transfer.Skip, keepBoth: transfer.KeepBoth}[v], err
 }
 

@@ -234,6 +234,9 @@ type report struct {
 	Done     bool    `json:"done,omitempty"` // the transfer is over, whatever came of it
 }
 
+// Line says in one line how far the transfer is now.
+func (m *Meter) Line() string { return m.state(time.Now()).plain() }
+
 // writeJSON is called with p.mu held. Progress that cannot be written is not worth an error.
 func (m *Meter) writeJSON() {
 	s := m.state(time.Now())
