@@ -51,7 +51,7 @@ func TestCrash(t *testing.T) {
 
 // tryCrash runs the scenario with a crash at operation at and tells whether it came so far.
 func tryCrash(t *testing.T, sc scenario, at int, mode faultMode) bool {
-	dir, p := t.TempDir(), &tap{}
+	dir, p := t.TempDir(), &tap{loose: true}
 	gone := open(t, dir, Options{Ops: p.ops()})
 	must(t, sc.setup(gone))
 	p.watch(func(k int, op string) fault { return mode.of(k, at) })
@@ -63,7 +63,7 @@ func tryCrash(t *testing.T, sc scenario, at int, mode faultMode) bool {
 	}
 	defer gone.Close() // which does nothing to the disk any more
 	what := fmt.Sprintf("crash at %d, %s, answer %v", at, log[at-1], err)
-	h := open(t, dir, Options{})
+	h := open(t, dir, Options{Ops: loose()})
 	before, after := sc.did(t, h)
 	if !before && !after {
 		t.Errorf("%s: neither the old nor the new state", what)
@@ -101,7 +101,7 @@ func tryCrash(t *testing.T, sc scenario, at int, mode faultMode) bool {
 // A process that ends in the middle of a group commit leaves each member old or new.
 func TestGroupCrash(t *testing.T) {
 	for at := 1; at < 100; at++ {
-		dir, p := t.TempDir(), &tap{}
+		dir, p := t.TempDir(), &tap{loose: true}
 		gone := open(t, dir, Options{Ops: p.ops()})
 		ups, err := stageGroup(gone)
 		must(t, err)
@@ -110,7 +110,7 @@ func TestGroupCrash(t *testing.T) {
 		if len(p.seen()) < at {
 			return
 		}
-		h := open(t, dir, Options{})
+		h := open(t, dir, Options{Ops: loose()})
 		checkGroup(t, h, fmt.Sprintf("crash at %d", at), res)
 		again, err := stageGroup(h)
 		must(t, err)
@@ -131,7 +131,7 @@ func TestGroupCrash(t *testing.T) {
 func TestRecoveryKilled(t *testing.T) {
 	leave := func() string {
 		home := t.TempDir()
-		h := open(t, home, Options{})
+		h := open(t, home, Options{Ops: loose()})
 		var ids []string
 		for range 6 {
 			u, err := h.Upload(bg, storage.Spec{Path: "/f", Length: 10})
@@ -153,7 +153,7 @@ func TestRecoveryKilled(t *testing.T) {
 		return home
 	}
 	load := func(home string, hook func(k int, op string) fault) (left []string, n int) {
-		p := &tap{hook: hook}
+		p := &tap{loose: true, hook: hook}
 		h := open(t, home, Options{Ops: p.ops()})
 		defer h.Close()
 		listed := 0
@@ -424,7 +424,7 @@ func TestNoDescriptors(t *testing.T) {
 	for _, sc := range scenarios() {
 		failed := 0
 		for left := range most {
-			h := open(t, t.TempDir(), Options{})
+			h := open(t, t.TempDir(), Options{Ops: loose()})
 			must(t, sc.setup(h))
 			var err error
 			starve(t, left, func() { err = sc.act(h) })
@@ -452,7 +452,7 @@ func TestNoDescriptors(t *testing.T) {
 		}
 	}
 	for left := range most { // when everything is there but for the commit
-		h := open(t, t.TempDir(), Options{})
+		h := open(t, t.TempDir(), Options{Ops: loose()})
 		ups, err := stageGroup(h)
 		must(t, err)
 		var res []storage.Result
