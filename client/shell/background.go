@@ -1,17 +1,12 @@
 package shell
 
 import (
-	"bytes"
 	"context"
-	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 
-	"ferry/client/config"
 	"ferry/client/term"
 )
 
@@ -148,33 +143,6 @@ func (s *Shell) fork(b *background) (*Shell, error) {
 		c.Mover.Client = c.client
 	}
 	return c, nil
-}
-
-// voice is where the shell of a job says what is no result: to this one, each line with the job's number. On a terminal
-// there are no bars but those of what is in front.
-func (s *Shell) voice(b *background) *term.Progress {
-	mode := s.setting(config.Progress).Text()
-	if s.JSON || mode == "json" { // programs find the number in the objects
-		return term.NewProgress(s.Err, mode)
-	}
-	if s.Err.OnTerminal() {
-		mode = "none"
-	}
-	b.voice = &marked{w: s.Err, mark: fmt.Sprintf("[%d] ", b.number)}
-	return term.NewProgress(b.voice, mode)
-}
-
-// above is where the results of jobs go: to stdout, but on a terminal so that they spoil neither a bar nor a line that is
-// being typed.
-func (s *Shell) above() *whole {
-	f, ok := s.stdout.(*os.File)
-	switch {
-	case !ok || !term.IsTerminal(f):
-		return &whole{w: s.stdout}
-	case s.Err.OnTerminal():
-		return &whole{w: s.Err, screen: f}
-	}
-	return &whole{w: s.In.Stdout(), screen: f}
 }
 
 // refusal tells why a line cannot be a job, with the name of the command that is at fault. What an alias stands for is seen
@@ -342,61 +310,4 @@ func (j *jobs) endAll(why error) {
 	for _, b := range running {
 		<-b.ended
 	}
-}
-
-// marked writes whole lines with a mark in front of each.
-type marked struct {
-	w    io.Writer
-	mark string
-	said atomic.Bool // something was written
-}
-
-// Write implements io.Writer.
-func (m *marked) Write(b []byte) (int, error) {
-	m.said.Store(true)
-	text := strings.TrimSuffix(string(b), "\n")
-	if _, err := io.WriteString(m.w, m.mark+strings.ReplaceAll(text, "\n", "\n"+m.mark)+"\n"); err != nil {
-		return 0, err
-	}
-	return len(b), nil
-}
-
-// maxHeld is how many bytes of a line wait for its end.
-const maxHeld = 64 << 10
-
-// whole passes on whole lines, so that what several jobs print at the same time is mixed by lines.
-type whole struct {
-	w      io.Writer
-	screen *os.File // the terminal that this leads to; nil: none
-	rest   []byte
-}
-
-// Write implements io.Writer.
-func (o *whole) Write(b []byte) (int, error) {
-	o.rest = append(o.rest, b...)
-	end := bytes.LastIndexByte(o.rest, '\n') + 1
-	if end == 0 && len(o.rest) > maxHeld {
-		end = len(o.rest)
-	}
-	if end == 0 {
-		return len(b), nil
-	}
-	_, err := o.w.Write(o.rest[:end])
-	o.rest = append(o.rest[:0], o.rest[end:]...)
-	if err != nil {
-		return 0, err
-	}
-	return len(b), nil
-}
-
-// flush passes on the last line if it lacks its end, which a terminal gets all the same.
-func (o *whole) flush() {
-	if len(o.rest) == 0 {
-		return
-	}
-	if o.screen != nil {
-		o.rest = append(o.rest, '\n')
-	}
-	o.w.Write(o.rest)
-	o.rest = nil
 }

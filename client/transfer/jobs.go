@@ -116,7 +116,7 @@ func (d Jobs) key() ([]byte, error) {
 		}
 		key = make([]byte, 32)
 		rand.Read(key)
-		tmp := fmt.Sprintf("key.%d", os.Getpid())
+		tmp := "key." + rand.Text()
 		if err := d.write(tmp, key); err != nil {
 			return nil, err
 		}
