@@ -56,7 +56,7 @@ type Timing struct {
 	Handshake time.Duration // until TLS is up (10 s)
 	Login     time.Duration // from accept to a finished login (30 s)
 	Stall     time.Duration // longest pause inside a message, either way (60 s)
-	Beat      time.Duration // a request that takes longer sends a sign of life this often (10 s)
+	Beat      time.Duration // a request that takes longer sends a sign of life this often (2 s)
 	Drain     time.Duration // how long Shutdown lets running requests finish (8 s)
 	Keep      time.Duration // unfinished uploads are dropped when untouched for so long (7 days)
 	Linger    time.Duration // how long a session without connections can be joined (5 min)
@@ -67,7 +67,7 @@ func (t *Timing) fill() {
 		v   *time.Duration
 		def time.Duration
 	}{
-		{&t.Handshake, 10 * time.Second}, {&t.Login, 30 * time.Second}, {&t.Stall, 60 * time.Second}, {&t.Beat, 10 * time.Second},
+		{&t.Handshake, 10 * time.Second}, {&t.Login, 30 * time.Second}, {&t.Stall, 60 * time.Second}, {&t.Beat, 2 * time.Second},
 		{&t.Drain, 8 * time.Second}, {&t.Keep, 7 * 24 * time.Hour}, {&t.Linger, 5 * time.Minute},
 	} {
 		if *d.v == 0 {

@@ -77,8 +77,8 @@ for people, and optionally, with rate_limited, after how many seconds it may wor
 body of a request that fails is still read, so the next message always begins behind it. The connection stays usable.
 
 While an answer takes long the server sends the message {"more":true}, with these 13 bytes as its header and no body,
-every 10 s: a sign of life. It may come before the first message of any answer and between any two. A client drops it,
-and may take a server for dead that has been silent for 30 s while it owes an answer.
+whenever it has sent nothing for 2 to 4 s: a sign of life. It may come before the first message of any answer and between
+any two. A client drops it, and may take a server for dead that has been silent for 30 s while it owes an answer.
 
 A message with an error that comes when no answer is owed says why the server closes the connection. It is the last
 one.
