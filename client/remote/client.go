@@ -44,9 +44,10 @@ type Options struct {
 	ReconnectFor time.Duration // how long to try again after a loss; 0: not at all
 	Silence      time.Duration // without any sign of life for so long, a connection counts as lost (default 30 s)
 	DialTimeout  time.Duration // until TLS is up (default 15 s)
-	// Notice is told, in a few words, what happens to the connection; "" when all is well again. It may be nil.
-	Notice  func(text string)
-	Program string // name and version, for the server's log
+	// Notice is told, in a few words, what happens to the connection, and Trying of each try to make it again that failed. They
+	// may be nil.
+	Notice, Trying func(text string)
+	Program        string // name and version, for the server's log
 	// Dial replaces the network; nil: net.Dialer.
 	Dial Dialer
 }
@@ -60,6 +61,10 @@ type Client struct {
 	conn   *conn
 	closed bool
 	extra  []*Client // for transfers over several connections
+	trying struct {  // to connect again: see State
+		Try  int
+		Next time.Time
+	}
 
 	own *route // nil: that of the session
 }
@@ -69,8 +74,8 @@ type Dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // route is how connections are made, and who is told of them.
 type route struct {
-	dial   Dialer
-	notice func(text string)
+	dial           Dialer
+	notice, trying func(text string)
 }
 
 // member is what the connections of a session have in common.
@@ -89,6 +94,8 @@ type member struct {
 	trip   time.Duration // shortest time that an answer took; 0: not known
 	signer ssh.Signer    // the key that was accepted
 	kicked *wire.Error   // set once an administrator has ended the session
+
+	clients map[*Client]bool // all that are not closed
 }
 
 // ticket is what lets a further connection join a session.
@@ -185,10 +192,13 @@ func newClient(o Options) *Client {
 	if o.Notice == nil {
 		o.Notice = func(string) {}
 	}
+	if o.Trying == nil {
+		o.Trying = func(string) {}
+	}
 	if strings.HasPrefix(o.Address, "unix:") {
 		o.Plain = true
 	}
-	return &Client{member: &member{opts: o, bufs: &wire.Buffers{}}}
+	return (&Client{member: &member{opts: o, bufs: &wire.Buffers{}, clients: map[*Client]bool{}}}).Sibling()
 }
 
 // unless returns the client if there is no error.
@@ -241,12 +251,19 @@ func (c *member) RoundTrip() time.Duration {
 
 // Sibling returns another client of the session with a connection of its own, which is made at the first use. It must be
 // closed. A session has at most 16 connections.
-func (c *Client) Sibling() *Client { return &Client{member: c.member, own: c.own} }
+func (c *Client) Sibling() *Client { return c.along(c.own) }
 
-// Apart returns a Sibling whose connections, and those of its own siblings, dial makes and notice is told of.
+// Apart returns a Sibling whose connections, and those of its own siblings, dial makes and notice is told of. Its State is that of
+// those alone.
 func (c *Client) Apart(dial Dialer, notice func(text string)) *Client {
-	s := c.Sibling()
-	s.own = &route{dial, notice}
+	return c.along(&route{dial, notice, func(string) {}})
+}
+
+func (c *Client) along(own *route) *Client {
+	s := &Client{member: c.member, own: own}
+	c.state.Lock()
+	defer c.state.Unlock()
+	c.clients[s] = true
 	return s
 }
 
@@ -255,7 +272,7 @@ func (c *Client) route() route {
 	if c.own != nil {
 		return *c.own
 	}
-	return route{c.opts.Dial, c.opts.Notice}
+	return route{c.opts.Dial, c.opts.Notice, c.opts.Trying}
 }
 
 // Server returns what names the server for good: the fingerprint of its key, or without encryption its address.
@@ -647,6 +664,9 @@ func (c *Client) Close() error {
 	k, extra := c.conn, c.extra
 	c.conn, c.extra, c.closed = nil, nil, true
 	c.mu.Unlock()
+	c.state.Lock()
+	delete(c.clients, c)
+	c.state.Unlock()
 	if k != nil {
 		k.end(&lostError{net.ErrClosed})
 	}
@@ -752,7 +772,9 @@ func (c *Client) reconnect(ctx context.Context, cause error) (*conn, error) {
 	if said {
 		c.route().notice(fmt.Sprintf("%v; reconnecting", cause))
 	}
-	for wait := firstPause; ; wait = min(wait*2, lastPause) {
+	defer c.try(0, time.Time{})
+	c.try(1, begin)
+	for try, wait := 2, firstPause; ; try, wait = try+1, min(wait*2, lastPause) {
 		err := c.connect(ctx, "")
 		if err == nil {
 			c.mu.Lock()
@@ -785,7 +807,8 @@ func (c *Client) reconnect(ctx context.Context, cause error) (*conn, error) {
 		if errors.As(err, &u) {
 			why = u.Err
 		}
-		c.route().notice(fmt.Sprintf("no connection yet (%v), next try in %v", why, pause.Round(100*time.Millisecond)))
+		c.route().trying(fmt.Sprintf("no connection yet (%v), next try in %v", why, pause.Round(100*time.Millisecond)))
+		c.try(try, time.Now().Add(pause))
 		said = true
 		select {
 		case <-time.After(pause):

@@ -31,7 +31,8 @@ type conn struct {
 	ended   chan struct{}
 	told    func(error) // is told err, once
 	watch   *time.Timer
-	acked   uint64 // bytes the peer's kernel had taken when the watch last looked
+	asked   time.Time // when the first of pending was sent
+	acked   uint64    // bytes the peer's kernel had taken when the watch last looked
 	alive   time.Time
 	handing bool // an answer is there and waits for its taker
 }
@@ -39,6 +40,7 @@ type conn struct {
 // call is a request under way.
 type call struct {
 	conn  *conn
+	cmd   string
 	parts chan part
 }
 
@@ -179,7 +181,7 @@ func (c *conn) send(req wire.Requester, body []byte) (*call, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &call{conn: c, parts: make(chan part, 1)}
+	k := &call{conn: c, cmd: req.Head().Cmd, parts: make(chan part, 1)}
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
 	c.mu.Lock()
@@ -189,6 +191,7 @@ func (c *conn) send(req wire.Requester, body []byte) (*call, error) {
 	}
 	if len(c.pending) == 0 {
 		c.alive = time.Now()
+		c.asked = c.alive
 	}
 	c.pending = append(c.pending, k)
 	c.mu.Unlock()

@@ -21,9 +21,10 @@ type Target interface {
 type GetOptions struct {
 	// Have is what the target seems to hold already. Nothing of it is believed before the server has confirmed it.
 	Have block.Ranges
-	// Moved and Reused are as in PutOptions.
+	// These are as in PutOptions.
 	Moved, Reused func(n int64)
-	Streams       int // as in PutOptions
+	Checking      func(left, there int64)
+	Streams       int
 	// Restarted is told when the file changed on the server meanwhile, with what it is now; it may refuse. May be nil.
 	Restarted func(wire.Entry) error
 }
@@ -87,9 +88,10 @@ type getRun struct {
 	tagger  *block.Tagger
 	done    block.Bitmap // verified
 	counted block.Bitmap
-	across  int64 // bytes of the counted blocks
+	across  int64   // bytes of the counted blocks
+	checks  *checks // of this attempt
 	result  Result
-	mu      sync.Mutex // guards done, counted, across and result while several connections are at work
+	mu      sync.Mutex // guards done, counted, across, checks and result while several connections are at work
 }
 
 func (g *getRun) begin(e wire.Entry) {
@@ -121,6 +123,7 @@ func (g *getRun) attempt(ctx context.Context) error {
 		return err
 	}
 	p := g.plan()
+	g.checks = checksOf(p, g.entry.Length, g.counted, g.opts.Checking)
 	n := g.client.streams(g.opts.Streams, g.entry.Length)
 	window, blocks := getWindow, int64(getBlocks)
 	if n > 1 {
@@ -260,8 +263,12 @@ func (g *getRun) take(ctx context.Context, s *step, p *plan) error {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		var need []int64
+		compared := int64(0)
 		for i := range int64(s.count) {
 			n := s.first + i
+			if !g.counted.Has(n) {
+				compared += block.Len(n, g.entry.Length)
+			}
 			if block.Bitmap(body).Has(i) {
 				need = append(need, n)
 				continue
@@ -269,6 +276,7 @@ func (g *getRun) take(ctx context.Context, s *step, p *plan) error {
 			g.done.Set(n)
 			g.count(n, func(size int64) { g.result.Reused += size; tell(g.opts.Reused, size) })
 		}
+		g.checks.done(compared)
 		p.done(need)
 		return nil
 	}

@@ -63,6 +63,35 @@ func newPlan(length int64, have block.Ranges) *plan {
 	return p
 }
 
+// checks counts the bytes that are compared, of those that no earlier attempt has counted.
+type checks struct {
+	left, there int64
+	told        func(left, there int64) // whenever that changes; may be nil
+}
+
+// checksOf are those of a plan for so many bytes; told is called with what it begins with.
+func checksOf(p *plan, length int64, counted block.Bitmap, told func(left, there int64)) *checks {
+	c := &checks{told: told}
+	for _, s := range p.checks {
+		for n := s.first; n < s.first+int64(s.count); n++ {
+			if !counted.Has(n) {
+				c.left += block.Len(n, length)
+			}
+		}
+	}
+	c.there = c.left
+	c.done(0)
+	return c
+}
+
+// done takes off n bytes whose answer is there.
+func (c *checks) done(n int64) {
+	c.left -= n
+	if c.told != nil && c.there > 0 {
+		c.told(c.left, c.there)
+	}
+}
+
 // next returns the next step, waiting while only those that are under way can tell whether there is one. false: nothing is
 // left, or quit was closed.
 func (p *plan) next(quit <-chan struct{}) (step, bool) {

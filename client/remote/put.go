@@ -34,6 +34,9 @@ type PutOptions struct {
 	// Moved and Reused are told of bytes as they are acknowledged or found to be there already; each byte of the file is
 	// counted once, however often it travels. They may be nil.
 	Moved, Reused func(n int64)
+	// Checking is told of how many bytes that seem to be there already, and of these how many are still to be compared. It may be
+	// nil.
+	Checking func(left, there int64)
 }
 
 // Result tells what a transfer did.
@@ -143,8 +146,9 @@ type putRun struct {
 	doubted string              // an upload whose commit was sent, and the server knows nothing of it any more
 	counted block.Bitmap        // blocks that were told to Moved or Reused
 	across  int64               // their bytes
+	checks  *checks             // of this attempt
 	result  Result
-	mu      sync.Mutex // guards counted, across and result while several connections are at work
+	mu      sync.Mutex // guards counted, across, checks and result while several connections are at work
 }
 
 // attempt goes through an upload on one connection.
@@ -231,6 +235,7 @@ func (u *putRun) finish(a wire.CommitAnswer) {
 // send brings every block across: this connection and its helpers take what is to be done from one plan.
 func (u *putRun) send(ctx context.Context, k *conn, open *wire.PutAnswer) error {
 	p := newPlan(u.src.Length, open.Have)
+	u.checks = checksOf(p, u.src.Length, u.counted, u.opts.Checking)
 	return u.client.spread(ctx, u.client.streams(u.opts.Streams, u.src.Length), p, k, func(ctx context.Context, k *conn) error {
 		return u.stream(ctx, k, p, open)
 	})
@@ -383,7 +388,11 @@ func (u *putRun) take(ctx context.Context, s *step, p *plan) error {
 		return &wire.ProtocolError{Msg: "a check was answered with a bitmap of another size"}
 	}
 	var need []int64
+	compared := int64(0)
 	for i := range int64(s.count) {
+		if n := s.first + i; !u.counted.Has(n) {
+			compared += block.Len(n, u.src.Length)
+		}
 		if n := s.first + i; block.Bitmap(body).Has(i) {
 			need = append(need, n)
 		} else {
@@ -393,6 +402,7 @@ func (u *putRun) take(ctx context.Context, s *step, p *plan) error {
 			})
 		}
 	}
+	u.checks.done(compared)
 	p.done(need)
 	return nil
 }
