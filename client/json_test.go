@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -10,9 +11,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"ferry/client/shell"
+	"ferry/client/term"
 )
 
 // objects is what the scripts have seen with --json. Whatever is not documented fails.
@@ -138,10 +141,53 @@ func TestJSONPage(t *testing.T) {
 	}
 	section("Summary", shell.SummaryFields())
 	section("Error", shell.ErrorFields())
+	section("Progress", shell.ProgressFields())
 	for _, c := range shell.All() {
 		section("`"+c.Name+"`", c.Fields)
 	}
 	generated(t, "../docs/json.md", "fields", b.String())
+}
+
+// TestProgressObjects: every field that the progress writes is documented, and every documented one is written.
+func TestProgressObjects(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		p := term.NewProgress(&out, "json")
+		plan := term.NewMeter("site", -1, 0)
+		plan.Names(100)
+		stop := p.Follow(plan)
+		time.Sleep(1500 * time.Millisecond)
+		stop()
+		m := p.StartTree("site", 1000, 3)
+		part := m.Part("large", 800)
+		m.File()
+		part.Reuse(10)
+		time.Sleep(1500 * time.Millisecond)
+		part.Add(20)
+		part.Checking(5, 15)
+		time.Sleep(time.Second)
+		m.Why(func(time.Duration) string { return "waiting for the server's disk" })
+		time.Sleep(time.Second)
+		m.Done()
+		seen := map[string]bool{}
+		for line := range strings.Lines(out.String()) {
+			var v map[string]any
+			if err := json.Unmarshal([]byte(line), &v); err != nil {
+				t.Fatalf("%q: %v", line, err)
+			}
+			if err := fit("progress", v, shell.ProgressFields()); err != nil {
+				t.Error(err)
+			}
+			for key := range v {
+				seen[key] = true
+			}
+		}
+		for _, f := range shell.ProgressFields() {
+			if !seen[f.Name] {
+				t.Errorf("%s is documented and was not written:\n%s", f.Name, out.String())
+			}
+		}
+	})
 }
 
 // generated fails unless the part of a page between its marks is text. UPDATE=1 puts it there.

@@ -111,7 +111,7 @@ func TestCancelWhileReconnecting(t *testing.T) {
 	var at time.Time
 	o := r.options()
 	tries := 0
-	o.Notice = func(string) {
+	o.Trying = func(string) {
 		if tries++; tries == 3 { // the pauses have grown by now
 			at = time.Now()
 			cancel()

@@ -96,7 +96,10 @@ func (e *editing) fetch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	res, err := e.s.Mover.Get(ctx, e.at, entry, e.local, transfer.Options{})
+	var o transfer.Options
+	done := e.s.track(path.Base(e.at), &o)
+	res, err := e.s.Mover.Get(ctx, e.at, entry, e.local, o)
+	done()
 	if err != nil {
 		return err
 	}

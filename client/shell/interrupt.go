@@ -51,6 +51,7 @@ func (s *Shell) interruptible(ctx context.Context) (context.Context, func()) {
 				return
 			}
 			if n > 0 && s.programs.Load() == 0 {
+				s.Err.Abandon()
 				os.Stderr.WriteString("\n")
 				os.Exit(exitStopped)
 			}

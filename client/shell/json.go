@@ -51,6 +51,25 @@ func ErrorFields() []Field {
 	}
 }
 
+// ProgressFields are those of an object on stderr with --progress json.
+func ProgressFields() []Field {
+	return []Field{
+		{"progress", "string", "name of the transfer: of the file, the directory, or how many names"},
+		{"total", "integer", "bytes to be moved in all, reused ones included; -1: not known yet"},
+		{"reused", "integer", "bytes that were there already and verified, so far"},
+		{"moved", "integer", "bytes that travelled so far"},
+		{"rate", "number", "moved bytes a second, over the last 5 s"},
+		{"left", "integer", "seconds to go at this rate; absent if that cannot be said"},
+		{"checking", "integer", "bytes that seem to be there already and are still to be compared; absent if none"},
+		{"names", "integer", "names found so far, while a directory is compared; their number is not known"},
+		{"files", "integer", "files that are done; absent if none"},
+		{"all_files", "integer", "files in all; absent for a single one"},
+		{"running", "list", "of several files up to 3 that take long, the longest first: objects with name, total, reused and moved"},
+		{"note", "string", "what is waited for or done besides moving bytes, for people; absent while bytes move"},
+		{"done", "boolean", "true in the last object of a transfer, whatever came of it"},
+	}
+}
+
 // entryFields are those of a name on either side.
 func entryFields() []Field {
 	return []Field{
@@ -105,8 +124,19 @@ func (s *Shell) emit(v any, text string) error {
 	if s.JSON {
 		return s.object(s.Out, v)
 	}
-	_, err := io.WriteString(s.Out, text)
-	return err
+	return s.show(s.Out, []byte(text))
+}
+
+// show writes whole lines of results; where those go to the terminal, not into the bars.
+func (s *Shell) show(w io.Writer, lines []byte) error {
+	write := func() error {
+		_, err := w.Write(lines)
+		return err
+	}
+	if w == s.Err || s.columns() == 0 {
+		return write()
+	}
+	return s.Err.Aside(write)
 }
 
 // raw returns where a command writes bytes that are neither text nor JSON.
@@ -132,6 +162,5 @@ func (s *Shell) object(w io.Writer, v any) error {
 	if err != nil {
 		return err
 	}
-	_, err = w.Write(b)
-	return err
+	return s.show(w, b)
 }

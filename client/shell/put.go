@@ -289,7 +289,9 @@ func (s *Shell) mayReplaceRemote(ctx context.Context, local, to string, o transf
 	}
 	same := false
 	if e.Kind == "file" && info.Mode().IsRegular() {
-		same, err = s.Mover.Same(ctx, to, e, local)
+		checking, stop := s.comparing(local, e.Length)
+		same, err = s.Mover.Same(ctx, to, e, local, checking)
+		stop()
 	}
 	switch code := wire.CodeOf(err); {
 	case err != nil && code != wire.Denied && code != wire.Changed && code != wire.NotFound: // those are as good as different

@@ -84,7 +84,7 @@ func New(c Config) *Shell {
 	}
 	s := &Shell{Config: c, commands: table(), stdout: c.Out, dir: "/", before: "/"}
 	s.limit.Of = &s.overall
-	s.Remote.Notice = s.notice
+	s.Remote.Notice, s.Remote.Trying = s.notice, s.trying
 	if s.Remote.Dial == nil {
 		s.Remote.Dial = (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 15 * time.Second, Count: 4}}).DialContext
 	}
@@ -102,13 +102,17 @@ func New(c Config) *Shell {
 	return s
 }
 
-// notice shows what happens to the connection where the person looks.
+// notice shows what happens to the connection.
 func (s *Shell) notice(text string) {
-	if m := s.meter.Load(); m != nil {
-		m.Note(text)
-	}
-	if text != "" && !s.JSON {
+	if !s.JSON {
 		fmt.Fprintln(s.Err, term.Escape(text))
+	}
+}
+
+// trying is told of a try to connect again that failed. Where a transfer is shown, it tells of that by itself.
+func (s *Shell) trying(text string) {
+	if s.meter.Load() == nil {
+		s.notice(text)
 	}
 }
 
@@ -416,26 +420,6 @@ func (s *Shell) abs(name string) string {
 func (s *Shell) say(format string, args ...any) {
 	if !s.Quiet && !s.JSON {
 		fmt.Fprintf(s.Err, format+"\n", args...)
-	}
-}
-
-// track shows a transfer as it runs. done ends that and returns how long it took.
-func (s *Shell) track(name string, o *transfer.Options) (done func() time.Duration) {
-	begin := time.Now()
-	var m *term.Meter
-	o.Begin = func(length int64) {
-		m = s.Err.Start(name, length)
-		s.meter.Store(m)
-		begin = time.Now()
-	}
-	o.Moved = func(n int64) { m.Note(""); m.Add(n) }
-	o.Reused = func(n int64) { m.Note(""); m.Reuse(n) }
-	return func() time.Duration {
-		if m != nil {
-			s.meter.Store(nil)
-			m.Done()
-		}
-		return time.Since(begin)
 	}
 }
 

@@ -38,7 +38,14 @@ func (s *Shell) putStdin(ctx context.Context, c *Call, names []string, o transfe
 		o.Expect = &none
 	}
 	done := s.track("-", &o.Options)
-	res, err := s.Mover.PutReader(ctx, s.Stdin, to, o.Options)
+	in := &incoming{Reader: s.Stdin}
+	read, begin := s.reading(in), o.Begin
+	defer read()
+	o.Begin = func(length int64) {
+		read()
+		begin(length)
+	}
+	res, err := s.Mover.PutReader(ctx, in, to, o.Options)
 	took := done()
 	if err != nil {
 		return named(to, err)
@@ -66,8 +73,12 @@ func (s *Shell) print(ctx context.Context, from string, safe bool) error {
 		defer text.Flush()
 		out = text
 	}
-	_, err = s.client.Get(ctx, from, e, &sequential{w: out}, remote.GetOptions{Streams: 1, Restarted: func(wire.Entry) error {
-		return errors.New("it changed while it was printed")
-	}})
+	o := remote.GetOptions{Streams: 1, Restarted: func(wire.Entry) error { return errors.New("it changed while it was printed") }}
+	if s.mayShow() {
+		m := term.NewMeter(path.Base(from), e.Length, 0)
+		defer s.follow(m, "waiting for the reader")()
+		o.Moved = m.Add
+	}
+	_, err = s.client.Get(ctx, from, e, &sequential{w: out}, o)
 	return err
 }

@@ -142,12 +142,23 @@ type job struct {
 // tree plans and carries out a job over several files. single: they were named one by one.
 func (s *Shell) tree(ctx context.Context, c *Call, label string, roots []transfer.Root, o transfer.TreeOptions, single bool) error {
 	j := &job{s: s, c: c, cmd: c.name, label: label, single: single, codes: map[int]bool{}}
-	o.Report, o.Ask = j.event, s.askTree
-	o.Moved = func(n int64) { j.meter.Note(""); j.meter.Add(n) }
-	o.Reused = func(n int64) { j.meter.Note(""); j.meter.Reuse(n) }
+	o.Report, o.File = j.event, j.file
+	o.Moved = func(n int64) { j.meter.Add(n) }
+	o.Reused = func(n int64) { j.meter.Reuse(n) }
 	o.Grow = func(n int64) { j.meter.Grow(n) }
+	look := term.NewMeter(label, -1, 0)
+	planned := s.follow(look, thisDisk)
+	o.Planning = func(names, left, all int64) {
+		look.Names(names)
+		look.Checking(left, all)
+	}
+	o.Ask = func(name string, there transfer.File) (transfer.Existing, error) {
+		planned()
+		return s.askTree(name, there)
+	}
 	j.opts = o
 	plan, err := s.Mover.Plan(ctx, roots, o)
+	planned()
 	if err != nil {
 		return j.named(err)
 	}
@@ -165,16 +176,22 @@ func (s *Shell) tree(ctx context.Context, c *Call, label string, roots []transfe
 	}
 	begin := time.Now()
 	if plan.Files > 0 {
-		j.meter = s.Err.StartTree(label, plan.Bytes, plan.Files)
-		s.meter.Store(j.meter)
+		j.meter = term.NewMeter(label, plan.Bytes, plan.Files)
+		defer s.follow(j.meter, thisDisk)()
 	}
 	sum, err := s.Mover.Run(ctx, plan)
 	took := time.Since(begin)
 	if j.meter != nil {
-		s.meter.Store(nil)
 		j.meter.Done()
 	}
 	return j.end(sum, took, err)
+}
+
+// file begins a file that may take a while.
+func (j *job) file(t *transfer.Task, o *transfer.Options) (done func()) {
+	part := j.meter.Part(path.Base(t.Local()), t.Length())
+	countBy(part, o)
+	return part.Done
 }
 
 // named adds to an error of this machine the name that it is about.
@@ -257,8 +274,8 @@ func (j *job) preview(plan *transfer.Plan) error {
 
 // event is told what became of each name.
 func (j *job) event(e transfer.Event) {
-	if j.meter != nil && (e.Outcome == transfer.Moved || e.Outcome == transfer.Unchanged) {
-		j.meter.File()
+	if j.meter != nil {
+		j.count(e)
 	}
 	switch {
 	case e.Outcome == transfer.Failed, e.Outcome == transfer.Kept:
@@ -277,6 +294,16 @@ func (j *job) event(e transfer.Event) {
 		j.s.say("removed %s", term.Escape(j.source(e)))
 	case e.Outcome == transfer.Skipped && j.single:
 		j.s.say("skipped %s: a different file is there already", term.Escape(path.Base(e.Remote)))
+	}
+}
+
+// count takes an event into the total.
+func (j *job) count(e transfer.Event) {
+	switch e.Outcome {
+	case transfer.Moved, transfer.Unchanged:
+		j.meter.File()
+	case transfer.Failed, transfer.Skipped: // its bytes will not come
+		j.meter.Grow(-e.Length)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -21,7 +22,7 @@ func TestPlain(t *testing.T) {
 		p := NewProgress(&out, "auto")
 		m := p.Start("short", 100)
 		m.Add(100)
-		time.Sleep(9 * time.Second)
+		time.Sleep(3 * time.Second)
 		m.Done()
 		if out.Len() > 0 {
 			t.Fatalf("a short transfer wrote %q", out.String())
@@ -37,24 +38,24 @@ func TestPlain(t *testing.T) {
 		synctest.Wait()
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		m.Note("reconnecting in 2 s")
-		time.Sleep(10 * time.Second)
+		m.Why(func(idle time.Duration) string { return fmt.Sprintf("no answer for %.0f s", idle.Seconds()) })
+		time.Sleep(4 * time.Second)
 		synctest.Wait()
 		m.Done()
 		m.Done()
 		time.Sleep(time.Minute)
 		u := p.Start("stdin", -1)
 		u.Add(10 << 20)
-		time.Sleep(4 * time.Second)
+		time.Sleep(3500 * time.Millisecond)
 		u.Add(10 << 20)
 		time.Sleep(6 * time.Second)
 		synctest.Wait()
 		u.Done()
-		want := `re\x1bport.pdf: 512 MiB of 3.2 GiB (15%), 48 MiB/s
-re\x1bport.pdf: 992 MiB of 3.2 GiB (30%), 48 MiB/s
-re\x1bport.pdf: 992 MiB of 3.2 GiB (30%), stalled 10 s
-re\x1bport.pdf: 992 MiB of 3.2 GiB (30%), reconnecting in 2 s
-stdin: 20 MiB, stalled 6 s
+		want := `re\x1bport.pdf: 512 MiB of 3.2 GiB (15%), 32 MiB reused, 48 MiB/s, 0:58 left
+re\x1bport.pdf: 992 MiB of 3.2 GiB (30%), 32 MiB reused, 48 MiB/s, 0:48 left
+re\x1bport.pdf: 992 MiB of 3.2 GiB (30%), 32 MiB reused, stalled 4 s
+re\x1bport.pdf: 992 MiB of 3.2 GiB (30%), 32 MiB reused, no answer for 14 s
+stdin: 20 MiB, stalled 4 s
 `
 		if out.String() != want {
 			t.Errorf("got:\n%swant:\n%s", out.String(), want)
@@ -72,7 +73,7 @@ func TestJSON(t *testing.T) {
 		synctest.Wait()
 		m.Add(400)
 		m.Done()
-		want := `{"progress":"a\u0085\"","total":1000,"reused":100,"moved":500,"rate":500}
+		want := `{"progress":"a\u0085\"","total":1000,"reused":100,"moved":500,"rate":500,"left":1}
 {"progress":"a\u0085\"","total":1000,"reused":100,"moved":900,"rate":600,"done":true}
 `
 		if out.String() != want {
@@ -121,38 +122,102 @@ func TestNone(t *testing.T) {
 
 func TestLine(t *testing.T) {
 	s := state{name: "report.pdf", total: 4 << 30, reused: 1 << 30, moved: 1 << 30, rate: 98 << 20}
-	for columns, want := range map[int]string{
-		99: "report.pdf                50% [------======            ]         2 GiB of 4 GiB    98 MiB/s    0:21",
-		79: "report.pdf           50% [--==     ]         2 GiB of 4 GiB    98 MiB/s    0:21",
-		59: "report.pdf      50% [----====         ]    98 MiB/s    0:21",
-		39: "report.pdf    50%    98 MiB/s    0:21",
+	tree := s
+	tree.name, tree.files, tree.allFiles = "site", 120, 10000
+	held := s
+	held.held = "reconnecting: try 3, next in 4 s (gives up after 5m)"
+	planned := state{name: "site", total: -1, held: "comparing 12345+ names"}
+	for _, c := range []struct {
+		state
+		columns int
+		want    string
+	}{
+		{s, 99, "report.pdf                50% [----=====         ] 2 GiB of 4 GiB, 1 GiB reused    98 MiB/s    0:21"},
+		{s, 79, "report.pdf           50% 2 GiB of 4 GiB, 1 GiB reused    98 MiB/s    0:21"},
+		{s, 59, "report.pdf      50% [----====         ]    98 MiB/s    0:21"},
+		{s, 39, "report.pdf    50%    98 MiB/s    0:21"},
+		{s, 29, "report.pdf    50% 98 MiB/s"},
+		{s, 19, "report.pdf 50%"},
+		{s, 13, "repo….pdf 50%"},
+		{s, 9, "repo… 50%"},
+		{s, 3, "50%"},
+		{tree, 119, "site                           50% [----====         ] 120 of 10000 files, 2 GiB of 4 GiB, 1 GiB reused, 98 MiB/s, 0:21"},
+		{tree, 79, "site                 50% 120 of 10000 files, 2 GiB of 4 GiB, 98 MiB/s, 0:21"},
+		{tree, 39, "site          50% 120 of 10000 files"},
+		{held, 79, "report.pdf           50% reconnecting: try 3, next in 4 s (gives up after 5m)"},
+		{held, 39, "50% reconnecting: try 3, next in 4 s (…"},
+		{held, 9, "50% reco…"},
+		{planned, 79, "site                comparing 12345+ names"},
+		{planned, 39, "site         comparing 12345+ names"},
+		{planned, 19, "comparing 12345+ n…"},
 	} {
-		if got := s.line(columns); got != want {
-			t.Errorf("%d columns:\n%q, want\n%q", columns, got, want)
+		if got := strings.TrimRight(c.line(c.columns), " "); got != c.want {
+			t.Errorf("%d columns:\n%q, want\n%q", c.columns, got, c.want)
 		}
 	}
-	for _, s := range []state{s, {name: strings.Repeat("日本", 50), total: -1}, {name: "x", total: 0},
-		{name: "é", total: 1 << 62, moved: 1 << 62, reused: 1 << 62, note: strings.Repeat("n", 300)}, {name: "s", total: 9, stalled: time.Hour}} {
-		for columns := 1; columns < 200; columns++ {
-			if got := s.line(columns); Width(got) > columns {
-				t.Fatalf("%d columns: %q takes %d", columns, got, Width(got))
+	names := []string{"report.pdf", strings.Repeat("日本", 50) + ".jpg", strings.Repeat("e\u0301", 90), "x", "", strings.Repeat("☀\ufe0f", 30), `\u{202e}` + strings.Repeat("a", 99)}
+	for _, s := range []state{s, tree, held, planned, {total: 1 << 62, moved: 1 << 62, reused: 1 << 62}, {held: strings.Repeat("界", 300)}, {total: 9, files: 1 << 40, allFiles: 1 << 50}} {
+		for _, s.name = range names {
+			for columns := 1; columns < 200; columns++ {
+				if got := s.line(columns); Width(got) > columns {
+					t.Fatalf("%d columns: %q takes %d", columns, got, Width(got))
+				}
+				if got := s.indented(columns); Width(got) > columns {
+					t.Fatalf("%d columns: %q takes %d", columns, got, Width(got))
+				}
 			}
 		}
 	}
-	s.files, s.allFiles = 120, 10000
-	for columns, want := range map[int]string{
-		119: "report.pdf                     50% [------=======              ] 120 of 10000 files, 2 GiB of 4 GiB    98 MiB/s    0:21",
-		79:  "report.pdf           50%",
-	} {
-		if got := s.line(columns); !strings.HasPrefix(got, want) || Width(got) > columns {
-			t.Errorf("%d columns:\n%q, want\n%q", columns, got, want)
-		}
-	}
-	if got, want := s.plain(), "report.pdf: 120 of 10000 files, 2 GiB of 4 GiB (50%), 98 MiB/s"; got != want {
+	if got, want := tree.plain(), "site: 120 of 10000 files, 2 GiB of 4 GiB (50%), 1 GiB reused, 98 MiB/s, 0:21 left"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if got := (state{total: 10 << 30, rate: 1 << 20}).left(); got != "2:50:40" {
-		t.Errorf("left: %s", got)
+	if got, want := planned.plain(), "site: comparing 12345+ names"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// Time to go is that of the bytes which are neither here nor likely to be here already; it is never negative, and nothing is
+// 100 % as long as it is shown.
+func TestTimeToGo(t *testing.T) {
+	for _, c := range []struct {
+		state
+		wantETA, wantPercent string
+	}{
+		{state{total: 10 << 30, rate: 1 << 20}, "2:50:40", "0%"},
+		{state{total: 10 << 30, rate: 1 << 20, left: 9 << 30}, "17:04", "0%"},
+		{state{total: 100, rate: 10, reused: 50, moved: 20}, "0:03", "70%"},
+		{state{total: 100, rate: 10, reused: 50, moved: 50}, "0:00", "99%"},
+		{state{total: 100, rate: 10, reused: 60, moved: 60, left: 60}, "0:00", "99%"},
+		{state{total: 100, rate: 0.5}, "", "0%"},
+		{state{total: -1, rate: 10}, "", ""},
+		{state{total: 1 << 50, rate: 1 << 20}, "", "0%"},
+		{state{total: 0, rate: 10}, "0:00", "0%"},
+	} {
+		if got := c.eta(); got != c.wantETA || c.percent() != c.wantPercent {
+			t.Errorf("%+v: %q %q", c.state, got, c.percent())
+		}
+	}
+}
+
+func TestShorten(t *testing.T) {
+	for _, c := range []struct {
+		in    string
+		cells int
+		want  string
+	}{
+		{"report.pdf", 10, "report.pdf"},
+		{"a long name of a report.pdf", 16, "a long na…rt.pdf"},
+		{"日本語の長い名前.txt", 12, "日本…前.txt"},
+		{"no extension at all", 10, "no exte…ll"},
+		{"e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301", 4, "e\u0301…e\u0301e\u0301"},
+		{"name.with a very long extension", 10, "name.with…"},
+		{"report.pdf", 2, "r…"},
+		{"report.pdf", 1, "…"},
+		{"report.pdf", 0, ""},
+	} {
+		if got := Shorten(c.in, c.cells); got != c.want || Width(got) > max(c.cells, 0) {
+			t.Errorf("Shorten(%q, %d) = %q, want %q", c.in, c.cells, got, c.want)
+		}
 	}
 }
 
@@ -201,6 +266,17 @@ func newScreen(t *testing.T, columns, rows int) *screen {
 	return s
 }
 
+// resize changes the size of the window.
+func (s *screen) resize(t *testing.T, columns, rows int) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := pty.Setsize(s.tty, &pty.Winsize{Cols: uint16(columns), Rows: uint16(rows)}); err != nil {
+		t.Fatal(err)
+	}
+	s.vt.Resize(columns, rows)
+}
+
 // wait returns the screen once ok holds for it.
 func (s *screen) wait(t *testing.T, what string, ok func(text string) bool) string {
 	t.Helper()
@@ -228,8 +304,8 @@ func TestBar(t *testing.T) {
 	s.wait(t, "bars", func(text string) bool {
 		return strings.Contains(text, "50% [------======") && strings.Contains(text, "2 GiB of 4 GiB") && strings.Contains(text, `b\x0db`)
 	})
-	b.Note("reconnecting in 2 s")
-	s.wait(t, "note", func(text string) bool { return strings.Contains(text, "reconnecting in 2 s") })
+	b.Why(func(time.Duration) string { return "no answer" })
+	s.wait(t, "reason", func(text string) bool { return strings.Contains(text, "no answer") })
 	if _, err := fmt.Fprintln(p, "warning: above"); err != nil {
 		t.Fatal(err)
 	}
@@ -274,7 +350,7 @@ func TestBarOnlyWhereItCanBeShown(t *testing.T) {
 		{wide.tty, "xterm", "bar", "bar"},
 		{wide.tty, "xterm", "plain", "plain"},
 		{wide.tty, "dumb", "bar", "plain"},
-		{narrow.tty, "xterm", "bar", "plain"},
+		{narrow.tty, "xterm", "bar", "bar"},
 		{wide.tty, "xterm", "none", "none"},
 	} {
 		t.Setenv("TERM", test.term)
@@ -299,6 +375,135 @@ func TestShortTransferDrawsNothing(t *testing.T) {
 	if s.raw.String() != "end" {
 		t.Errorf("wrote %q", s.raw.String())
 	}
+}
+
+// TestTree: one true line for the tree, and below it one for each of the longest files that have taken a while.
+func TestTree(t *testing.T) {
+	s := newScreen(t, 100, 20)
+	p := NewProgress(s.tty, "auto")
+	m := p.StartTree("site", 100<<20, 50)
+	defer m.Done()
+	old := time.Now().Add(-time.Minute)
+	part := func(name string, total int64, at time.Time) *Meter {
+		f := m.Part(name, total)
+		f.started = at
+		return f
+	}
+	young := part("young", 90<<20, time.Now().Add(time.Hour))
+	a, b, c, d := part("a", 10<<20, old), part("b", 40<<20, old), part("c", 20<<20, old), part("d", 30<<20, old)
+	b.Add(20 << 20)
+	b.Reuse(5 << 20)
+	young.Add(5 << 20)
+	order := func(names ...string) func(string) bool {
+		return func(text string) bool {
+			var got []string
+			for line := range strings.Lines(text) {
+				if f := strings.Fields(line); len(f) > 1 {
+					got = append(got, f[0])
+				}
+			}
+			return slices.Equal(got, names)
+		}
+	}
+	text := s.wait(t, "tree with three files", order("site", "b", "d", "c"))
+	if !strings.Contains(text, " 30% ") || !strings.Contains(text, "0 of 50 files, 30 MiB of 100 MiB, 5 MiB reused") {
+		t.Errorf("the total is wrong:\n%s", text)
+	}
+	if line := m.Line(); !strings.HasPrefix(line, "site: 0 of 50 files, 30 MiB of 100 MiB (30%), 5 MiB reused, ") {
+		t.Errorf("Line: %s", line)
+	}
+	b.Done()
+	m.File()
+	s.wait(t, "tree without b", order("site", "d", "c", "a"))
+	fmt.Fprintln(p, "note x")
+	s.wait(t, "note above", order("note", "site", "d", "c", "a"))
+	a.Done()
+	c.Done()
+	d.Done()
+	m.Done()
+	fmt.Fprintln(s.tty, "end x")
+	s.wait(t, "clean end", order("note", "end"))
+}
+
+// TestFollow: what counts in a Progress that shows nothing can be shown by another, from anywhere in between.
+func TestFollow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var silent, out bytes.Buffer
+		m := NewProgress(&silent, "none").Start("f", 1000)
+		m.Add(100)
+		time.Sleep(time.Minute)
+		p := NewProgress(&out, "json")
+		stop := p.Follow(m)
+		m.Add(200)
+		time.Sleep(1500 * time.Millisecond)
+		stop()
+		stop()
+		time.Sleep(time.Minute)
+		defer p.Follow(m)()
+		m.Done()
+		p.Follow(m)() // it is over
+		time.Sleep(time.Minute)
+		want := `{"progress":"f","total":1000,"reused":0,"moved":300,"rate":5,"left":143}
+{"progress":"f","total":1000,"reused":0,"moved":300,"rate":0,"done":true}
+`
+		if out.String() != want || silent.Len() > 0 {
+			t.Errorf("got:\n%s\n%s", out.String(), silent.String())
+		}
+	})
+}
+
+// TestResize: however the window changes, what is drawn fits it, and nothing of it stays.
+func TestResize(t *testing.T) {
+	s := newScreen(t, 100, 10)
+	fmt.Fprintln(s.tty, "here")
+	p := NewProgress(s.tty, "auto")
+	m := p.Start("日本語の長い名前を持つ報告書の最終版.pdf", 100<<20)
+	f := p.Start("second", 100<<20)
+	m.Add(50 << 20)
+	for _, columns := range []int{60, 25, 10, 33, 120, 5, 80} {
+		s.resize(t, columns, 10)
+		m.Add(1 << 20)
+		s.wait(t, fmt.Sprintf("frame of %d columns", columns), func(text string) bool {
+			lines := strings.Split(strings.TrimRight(text, " \n"), "\n")
+			return len(lines) == 3 && strings.HasPrefix(lines[0], "here") &&
+				(columns < 5 || strings.Contains(lines[1], "%")) && (columns < 40 || strings.Contains(lines[1], "MiB"))
+		})
+	}
+	m.Done()
+	f.Done()
+	s.wait(t, "clean screen", func(text string) bool { return strings.TrimSpace(text) == "here" })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.vt.Cursor(); c.X != 0 || c.Y != 1 {
+		t.Errorf("the cursor is at %d, %d", c.X, c.Y)
+	}
+	if s.vt.Mode()&vt10x.ModeWrap == 0 {
+		t.Error("the terminal does not wrap any more")
+	}
+}
+
+// TestAtTheBottom: bars that make the screen scroll are as easily erased.
+func TestAtTheBottom(t *testing.T) {
+	s := newScreen(t, 60, 5)
+	for i := range 9 {
+		fmt.Fprintln(s.tty, "line", i)
+	}
+	p := NewProgress(s.tty, "auto")
+	var all []*Meter
+	for i := range 7 {
+		all = append(all, p.Start(fmt.Sprint("file", i), 100))
+	}
+	s.wait(t, "as many bars as there is room", func(text string) bool { return strings.Contains(text, "file0") && strings.Contains(text, "file3") })
+	for _, m := range all[:6] {
+		m.Done()
+	}
+	s.wait(t, "one bar", func(text string) bool { return !strings.Contains(text, "file0") && strings.Contains(text, "file6") })
+	p.Abandon()
+	text := s.wait(t, "no bar", func(text string) bool { return !strings.Contains(text, "file") })
+	if !strings.HasPrefix(text, "line 8") {
+		t.Errorf("lost:\n%s", text)
+	}
+	all[6].Done()
 }
 
 func BenchmarkAdd(b *testing.B) {

@@ -88,6 +88,7 @@ func (p *planner) settle(ctx context.Context, d *doubt) error {
 			if done && p.opts.RemoveSource {
 				var err error
 				t.as, d.there = name, there
+				p.survey.expect(there.Length)
 				if done, err = p.same(ctx, d); err != nil {
 					return false, err
 				}
@@ -145,12 +146,17 @@ func FreeName(name string, taken func(string) (bool, error)) (string, error) {
 // compare finds out which of the doubtful files have equal content on both sides.
 func (p *planner) compare(ctx context.Context) error {
 	var large []*doubt
+	for i := range p.doubt {
+		if d := &p.doubt[i]; d.open() {
+			p.survey.expect(d.there.Length)
+		}
+	}
 	err := pipe(ctx, p.client, func(send func(*remote.Op) bool) {
 		var buf []byte
 		for i := range p.doubt {
 			d := &p.doubt[i]
 			switch {
-			case !d.task.same || d.there.Kind != Regular || d.there.Length != d.task.file.Length:
+			case !d.open():
 			case d.there.Length == 0:
 				d.equal = true
 			case d.there.Length > wire.MaxTags*block.Size:
@@ -159,7 +165,10 @@ func (p *planner) compare(ctx context.Context) error {
 				if buf == nil {
 					buf = make([]byte, block.Size)
 				}
-				if op := p.question(d, buf); op != nil && !send(op) {
+				op := p.question(d, buf)
+				if op == nil {
+					p.survey.compared(d.there.Length)
+				} else if !send(op) {
 					return
 				}
 			}
@@ -171,6 +180,11 @@ func (p *planner) compare(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+// open tells whether the content must be compared.
+func (d *doubt) open() bool {
+	return d.task.same && d.there.Kind == Regular && d.there.Length == d.task.file.Length
 }
 
 // remote is the file of a doubt that lies on the server.
@@ -203,6 +217,7 @@ func (p *planner) question(d *doubt, buf []byte) *remote.Op {
 		tags[n] = tagger.Tag(int64(n), b)
 	}
 	return remote.SameOp(d.task.Remote(), there.entry(d.task.name), key, 0, tags, func(need block.Bitmap, err error) {
+		p.survey.compared(there.Length)
 		d.equal, d.gone = err == nil, d.vanished(err)
 		for n := range tags {
 			d.equal = d.equal && !need.Has(int64(n))
@@ -217,7 +232,13 @@ func (p *planner) same(ctx context.Context, d *doubt) (bool, error) {
 		return false, nil
 	}
 	defer f.Close()
-	equal, err := p.client.Same(ctx, d.task.Remote(), d.remote().entry(d.task.name), f)
+	was := d.there.Length
+	compared := func(left, _ int64) {
+		p.survey.compared(was - left)
+		was = left
+	}
+	defer compared(0, 0) // where it differs, the rest is not looked at
+	equal, err := p.client.Same(ctx, d.task.Remote(), d.remote().entry(d.task.name), checked(f, was, compared))
 	if err != nil && stops(err) {
 		return false, err
 	}

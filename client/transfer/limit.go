@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/time/rate"
 )
@@ -16,6 +17,9 @@ const MinRate = 4 << 10
 type Limit struct {
 	Of  *Limit // holds while this one says nothing; may be nil
 	now atomic.Pointer[bothWays]
+
+	held atomic.Int32 // readers and writers that wait now
+	last atomic.Int64 // when one waited last, UnixNano
 }
 
 type bothWays struct {
@@ -47,6 +51,27 @@ func (l *Limit) inForce() *bothWays {
 	return nil
 }
 
+// Holding returns the rate in bytes a second, if it is what a connection waits for, or did in the last second; else 0.
+func (l *Limit) Holding() int64 {
+	b := l.inForce()
+	if b == nil || l.held.Load() == 0 && time.Since(time.Unix(0, l.last.Load())) > time.Second {
+		return 0
+	}
+	return int64(b.up.Limit())
+}
+
+// wait waits until n bytes may travel.
+func (l *Limit) wait(ctx context.Context, way *rate.Limiter, n int) error {
+	l.held.Add(1)
+	defer l.held.Add(-1)
+	begin := time.Now()
+	err := way.WaitN(ctx, n)
+	if now := time.Now(); now.Sub(begin) > time.Millisecond {
+		l.last.Store(now.UnixNano())
+	}
+	return err
+}
+
 // Dial wraps a dial function so that its connections obey the limit.
 func (l *Limit) Dial(dial func(ctx context.Context, network, addr string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -74,7 +99,7 @@ func (c *limitedConn) Read(b []byte) (int, error) {
 		return c.Conn.Read(b)
 	}
 	n, err := c.Conn.Read(b[:min(len(b), l.piece)])
-	if n > 0 && l.down.WaitN(c.open, n) != nil && err == nil {
+	if n > 0 && c.limit.wait(c.open, &l.down, n) != nil && err == nil {
 		err = net.ErrClosed
 	}
 	return n, err
@@ -88,7 +113,7 @@ func (c *limitedConn) Write(b []byte) (n int, err error) {
 			return n + m, err
 		}
 		piece := b[n:min(n+l.piece, len(b))]
-		if l.up.WaitN(c.open, len(piece)) != nil {
+		if c.limit.wait(c.open, &l.up, len(piece)) != nil {
 			return n, net.ErrClosed
 		}
 		m, err := c.Conn.Write(piece)

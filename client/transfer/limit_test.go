@@ -31,6 +31,14 @@ func TestLimit(t *testing.T) {
 			}
 			io.Copy(io.Discard, there)
 		}()
+		if l.Holding() != 0 {
+			t.Error("it holds before anything moves")
+		}
+		time.AfterFunc(5*time.Second, func() {
+			if got := l.Holding(); got != 100<<10 {
+				t.Errorf("while bytes wait: %d", got)
+			}
+		})
 		near := func(what string, begin time.Time) {
 			if took := time.Since(begin); took < 9*time.Second || took > 11*time.Second { // of the test's own time
 				t.Errorf("%s took %v", what, took)
@@ -47,9 +55,13 @@ func TestLimit(t *testing.T) {
 			t.Fatal(err)
 		}
 		near("reading", begin)
+		time.Sleep(2 * time.Second)
+		if l.Holding() != 0 {
+			t.Error("it holds while nothing moves")
+		}
 		l.Set(0)
 		begin = time.Now()
-		if _, err := nc.Write(data); err != nil || time.Since(begin) > time.Second {
+		if _, err := nc.Write(data); err != nil || l.Holding() != 0 || time.Since(begin) > time.Second {
 			t.Errorf("without a limit it took %v, %v", time.Since(begin), err)
 		}
 		l.Set(MinRate)

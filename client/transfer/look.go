@@ -79,8 +79,10 @@ func (p *planner) lookHere(ctx context.Context, r *Root, fail func(string, error
 	case err == nil && !p.opts.Up && !r.Chosen && !info.IsDir():
 		return nil, &os.PathError{Op: "open", Path: r.Local, Err: errInTheWay}
 	}
-	w := &walker{top: r.Local, follow: p.opts.Up && p.opts.Follow, filter: p.opts.Filter, failed: fail,
-		found: func(name string, f File) { all = append(all, named{name, f}) }}
+	w := &walker{top: r.Local, follow: p.opts.Up && p.opts.Follow, filter: p.opts.Filter, failed: fail, found: func(name string, f File) {
+		p.survey.name(thisSide)
+		all = append(all, named{name, f})
+	}}
 	return all, w.walk(ctx)
 }
 
@@ -97,7 +99,7 @@ const few = 4
 // lookThere reads the server's side of a root. found: there is such a directory.
 func (p *planner) lookThere(ctx context.Context, r *Root) (all []named, found bool, err error) {
 	if r.Names == nil {
-		all, found, err = list(ctx, p.client, r.Remote, true)
+		all, found, err = p.list(ctx, r.Remote, true)
 		if p.opts.Up && wire.CodeOf(err) == wire.Denied && !p.opts.Delete { // an account that may only write
 			return nil, false, nil
 		}
@@ -105,7 +107,7 @@ func (p *planner) lookThere(ctx context.Context, r *Root) (all []named, found bo
 	}
 	beside := p.opts.Up && (p.opts.Existing == KeepBoth || p.opts.Existing == Ask) // free names may be needed
 	if len(r.Names) > few || beside {
-		all, found, err = list(ctx, p.client, r.Remote, false)
+		all, found, err = p.list(ctx, r.Remote, false)
 		if p.opts.Up && wire.CodeOf(err) == wire.Denied {
 			return nil, false, nil
 		}

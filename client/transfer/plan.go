@@ -47,6 +47,12 @@ type TreeOptions struct {
 	Report func(Event)
 	// Grow is told when a file turns out longer or shorter than planned. It may be nil.
 	Grow func(n int64)
+	// File is told of a file of more than 1 MiB when it begins, and may have it counted by other functions than those in o; done is
+	// called in the end. It may be nil.
+	File func(t *Task, o *Options) (done func())
+	// Planning is told how the plan comes about: how many names were found, on the side that has more of them; of all bytes whose
+	// content must be compared left are not yet. Several goroutines call it. It may be nil.
+	Planning func(names, left, all int64)
 }
 
 // Outcome is what became of one name.
@@ -175,6 +181,7 @@ type planner struct {
 	*Plan
 	client *remote.Client
 	doubt  []doubt
+	survey survey
 }
 
 // doubt is a file of which only the content can tell whether it is there already.
@@ -199,7 +206,7 @@ type names struct {
 // reported; an error means that there is no plan.
 func (m *Mover) Plan(ctx context.Context, roots []Root, o TreeOptions) (*Plan, error) {
 	o.Checksum = o.Checksum || o.RemoveSource // length and time are no reason to give anything up
-	p := &planner{Plan: &Plan{opts: o}, client: m.Client}
+	p := &planner{Plan: &Plan{opts: o}, client: m.Client, survey: survey{told: o.Planning}}
 	for i := range roots {
 		r := &roots[i]
 		n := &names{root: r, target: map[string]File{}, ignored: map[string]bool{}}

@@ -220,6 +220,9 @@ func (r *run) single(ctx context.Context, c *remote.Client, t *Task) {
 	if r.workers > 1 {
 		o.Parallel = max(1, o.Parallel/r.workers)
 	}
+	if r.opts.File != nil && t.Length() > block.Size {
+		defer r.opts.File(t, &o)()
+	}
 	o.Begin = func(length int64) { r.grow(t, length) }
 	var res remote.Result
 	var sent mark

@@ -201,14 +201,16 @@ func (w *walker) entry(ctx context.Context, name string, e fs.DirEntry, above []
 
 // list returns everything below a directory of the server, with deep not only what is directly in it. there tells whether
 // there is such a directory.
-func list(ctx context.Context, c *remote.Client, dir string, deep bool) (all []named, there bool, err error) {
+func (p *planner) list(ctx context.Context, dir string, deep bool) (all []named, there bool, err error) {
 	for try := 0; ; try++ {
+		p.survey.again(serverSide, len(all))
 		all, err = all[:0], nil
 		var e wire.Entry
-		for e, err = range c.List(ctx, dir, deep) {
+		for e, err = range p.client.List(ctx, dir, deep) {
 			if err != nil {
 				break
 			}
+			p.survey.name(serverSide)
 			all = append(all, named{string(e.Name), fileIn(e)})
 		}
 		if err != nil && ctx.Err() == nil && remote.IsLost(err) && try < 3 {
@@ -223,7 +225,7 @@ func list(ctx context.Context, c *remote.Client, dir string, deep bool) (all []n
 		return nil, false, err
 	}
 	if len(all) == 1 && all[0].Kind != Directory && all[0].name == path.Base(dir) { // a file lists itself
-		e, err := c.Stat(ctx, dir)
+		e, err := p.client.Stat(ctx, dir)
 		if err != nil {
 			return nil, false, err
 		}

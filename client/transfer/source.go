@@ -130,7 +130,7 @@ func (p *planner) onlyOnce() {
 func (r *run) putSame(ctx context.Context, c *remote.Client, t *Task, there wire.Entry) {
 	m := *r.m
 	m.Client = c
-	same, err := m.Same(ctx, t.Remote(), there, t.Local())
+	same, err := m.Same(ctx, t.Remote(), there, t.Local(), nil)
 	if err == nil && !same {
 		if err = ErrDiffers; r.opts.Existing == Skip {
 			r.tell(Event{Outcome: Skipped, Local: t.Local(), Remote: t.Remote(), Length: t.Length()})

@@ -41,7 +41,7 @@ func (m *Mover) PutReader(ctx context.Context, r io.Reader, remotePath string, o
 		o.Begin(g.src.Length)
 	}
 	return m.Client.Put(ctx, remotePath, g.src, remote.PutOptions{Job: remote.NewID(), Expect: o.Expect, Force: o.Force, NoSync: o.NoSync, Parents: o.Parents,
-		Streams: o.Parallel, Moved: o.Moved, Reused: o.Reused})
+		Streams: o.Parallel, Moved: o.Moved, Reused: o.Reused, Checking: o.Checking})
 }
 
 // gather reads all of r, into memory or a file that is gone when it is closed.

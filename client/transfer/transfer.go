@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -33,6 +34,8 @@ type Options struct {
 	Parallel int           // connections; 0: as many as the line needs
 	Moved    func(n int64) // bytes that travelled, each byte of a file once
 	Reused   func(n int64) // bytes that were there already
+	// Checking is told of how many bytes that seem to be there already, and of these how many are still to be compared.
+	Checking func(left, there int64)
 	Begin    func(length int64)
 	// RemoveSource removes the source when its content is durable at the target, unless it changed since; *KeptError if that
 	// fails. It does not go with NoSync.
@@ -129,7 +132,7 @@ func (m *Mover) put(ctx context.Context, local, remotePath string, o Options) (r
 		o.Begin(src.Length)
 	}
 	po := remote.PutOptions{Expect: o.Expect, Force: o.Force, Parents: o.Parents, NoSync: o.NoSync, Streams: o.Parallel,
-		Moved: o.Moved, Reused: o.Reused}
+		Moved: o.Moved, Reused: o.Reused, Checking: o.Checking}
 	if src.Length > block.Size { // smaller ones travel in one piece and leave nothing behind
 		j, err := m.job("put", remotePath, local)
 		if err != nil {
@@ -191,7 +194,7 @@ func (m *Mover) get(ctx context.Context, remotePath string, entry wire.Entry, lo
 	case err == nil && info.IsDir():
 		return remote.Result{}, ErrIsDir
 	case err == nil && info.Mode().IsRegular() && !o.differs:
-		same, err := m.Same(ctx, remotePath, entry, local)
+		same, err := m.Same(ctx, remotePath, entry, local, o.Checking)
 		if err != nil {
 			return remote.Result{}, err
 		}
@@ -234,7 +237,8 @@ func (m *Mover) get(ctx context.Context, remotePath string, entry wire.Entry, lo
 		}
 		return remote.Result{}, &fs.PathError{Op: "write", Path: local, Err: syscall.ENOSPC}
 	}
-	res, err := m.Client.Get(ctx, remotePath, entry, p, remote.GetOptions{Have: p.Have(), Moved: o.Moved, Reused: o.Reused, Streams: o.Parallel})
+	res, err := m.Client.Get(ctx, remotePath, entry, p, remote.GetOptions{Have: p.Have(), Moved: o.Moved, Reused: o.Reused, Checking: o.Checking,
+		Streams: o.Parallel})
 	if err == nil {
 		mode := fs.FileMode(0)
 		if o.Mode {
@@ -255,9 +259,9 @@ func (m *Mover) get(ctx context.Context, remotePath string, entry wire.Entry, lo
 	return res, err
 }
 
-// Same compares a local file with the one on the server, block by block unless their lengths tell them apart. Errors are those of the
-// local file system and of [remote.Client.Same].
-func (m *Mover) Same(ctx context.Context, remotePath string, entry wire.Entry, local string) (bool, error) {
+// Same compares a local file with the one on the server, block by block unless their lengths tell them apart. checking is told as in
+// Options. Errors are those of the local file system and of [remote.Client.Same].
+func (m *Mover) Same(ctx context.Context, remotePath string, entry wire.Entry, local string, checking func(left, there int64)) (bool, error) {
 	f, err := os.Open(local)
 	if err != nil {
 		return false, err
@@ -267,7 +271,30 @@ func (m *Mover) Same(ctx context.Context, remotePath string, entry wire.Entry, l
 	if err != nil || info.Size() != entry.Length {
 		return false, err
 	}
-	return m.Client.Same(ctx, remotePath, entry, f)
+	return m.Client.Same(ctx, remotePath, entry, checked(f, entry.Length, checking))
+}
+
+// checkedReader tells how far a comparison that reads from the beginning to the end has come.
+type checkedReader struct {
+	io.ReaderAt
+	length int64
+	told   func(left, there int64)
+}
+
+func (c checkedReader) ReadAt(b []byte, off int64) (int, error) {
+	c.told(c.length-off, c.length)
+	n, err := c.ReaderAt.ReadAt(b, off)
+	if off+int64(n) == c.length {
+		c.told(0, c.length)
+	}
+	return n, err
+}
+
+func checked(r io.ReaderAt, length int64, told func(left, there int64)) io.ReaderAt {
+	if told == nil {
+		return r
+	}
+	return checkedReader{r, length, told}
 }
 
 func freeSpace(dir string) (int64, bool) {
