@@ -29,7 +29,7 @@ func TestApart(t *testing.T) {
 		nc, err := new(net.Dialer).DialContext(ctx, network, addr)
 		conns = append(conns, nc)
 		return nc, err
-	}, note(&apart))
+	}, note(&apart), note(&apart))
 	defer s.Close()
 	sibling := s.Sibling()
 	defer sibling.Close()

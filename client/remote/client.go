@@ -255,8 +255,8 @@ func (c *Client) Sibling() *Client { return c.along(c.own) }
 
 // Apart returns a Sibling whose connections, and those of its own siblings, dial makes and notice is told of. Its State is that of
 // those alone.
-func (c *Client) Apart(dial Dialer, notice func(text string)) *Client {
-	return c.along(&route{dial, notice, func(string) {}})
+func (c *Client) Apart(dial Dialer, notice, trying func(text string)) *Client {
+	return c.along(&route{dial, notice, trying})
 }
 
 func (c *Client) along(own *route) *Client {
@@ -804,8 +804,11 @@ func (c *Client) reconnect(ctx context.Context, cause error) (*conn, error) {
 		pause := min(after+wait/2+rand.N(wait), left)
 		why := err
 		var u *UnreachableError
+		var full *RefusedError
 		if errors.As(err, &u) {
 			why = u.Err
+		} else if errors.As(err, &full) {
+			why = full.Why
 		}
 		c.route().trying(fmt.Sprintf("no connection yet (%v), next try in %v", why, pause.Round(100*time.Millisecond)))
 		c.try(try, time.Now().Add(pause))

@@ -139,7 +139,7 @@ func (s *Shell) fork(b *background) (*Shell, error) {
 	c.Remote.Notice, c.Remote.Trying = c.notice, c.trying
 	if s.client != nil {
 		s.client.Info() // a login that travels with the first command is over then: jobs join its session
-		c.client = s.client.Apart(c.limit.Dial(s.dial), c.notice)
+		c.client = s.client.Apart(c.limit.Dial(s.dial), c.notice, c.trying)
 		c.Mover.Client = c.client
 	}
 	return c, nil

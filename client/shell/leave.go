@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
+
+	"ferry/client/term"
 )
 
 // errStay is that a person would rather not leave the jobs alone.
@@ -75,14 +78,40 @@ func (s *Shell) finish(ctx context.Context, code int) int {
 	return code
 }
 
-// await waits for jobs.
+// lookEvery is how often somebody who waits for jobs looks what they are moving.
+const lookEvery = 100 * time.Millisecond
+
+// await waits for jobs. On a terminal it shows how they go on.
 func (s *Shell) await(ctx context.Context, list []*background) error {
-	for _, b := range list {
+	shown := map[*term.Meter]func(){}
+	defer func() {
+		for _, hide := range shown {
+			hide()
+		}
+	}()
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for len(list) > 0 {
 		select {
-		case <-b.ended:
+		case <-list[0].ended:
+			list = list[1:]
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-look.C:
+			s.watch(list, shown)
 		}
 	}
 	return nil
+}
+
+// watch shows what jobs are moving, but for what is shown already.
+func (s *Shell) watch(list []*background, shown map[*term.Meter]func()) {
+	if !s.Err.OnTerminal() { // else they tell by themselves
+		return
+	}
+	for _, b := range list {
+		if m := s.jobs.meter(b); m != nil && shown[m] == nil {
+			shown[m] = s.Err.Follow(m)
+		}
+	}
 }
