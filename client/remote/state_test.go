@@ -11,7 +11,6 @@ import (
 
 	"ferry/client/remote"
 	"ferry/server/servertest"
-	"ferry/server/session"
 	"ferry/shared/wire"
 )
 
@@ -35,7 +34,7 @@ func TestStateOfASlowDisk(t *testing.T) {
 	open := sync.OnceFunc(func() { close(gate) })
 	defer open()
 	var stalled atomic.Bool
-	r := newRig(t, servertest.WithTiming(session.Timing{Beat: 20 * time.Millisecond}), servertest.WithWrites(func() {
+	r := newRig(t, servertest.WithBeat(20*time.Millisecond), servertest.WithWrites(func() {
 		stalled.Store(true)
 		<-gate
 	}))

@@ -302,7 +302,7 @@ func TestBar(t *testing.T) {
 	a.Reuse(1 << 30)
 	a.Add(1 << 30)
 	s.wait(t, "bars", func(text string) bool {
-		return strings.Contains(text, "50% [------======") && strings.Contains(text, "2 GiB of 4 GiB") && strings.Contains(text, `b\x0db`)
+		return strings.Contains(text, "50% [----=====") && strings.Contains(text, "2 GiB of 4 GiB, 1 GiB reused") && strings.Contains(text, `b\x0db`)
 	})
 	b.Why(func(time.Duration) string { return "no answer" })
 	s.wait(t, "reason", func(text string) bool { return strings.Contains(text, "no answer") })

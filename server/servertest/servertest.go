@@ -110,6 +110,11 @@ type Option func(*session.Config)
 // WithTiming sets the server's patience.
 func WithTiming(t session.Timing) Option { return func(c *session.Config) { c.Timing = t } }
 
+// WithBeat sets how often a request that takes long shows that it is alive.
+func WithBeat(every time.Duration) Option {
+	return func(c *session.Config) { c.Timing.Beat = every }
+}
+
 // WithBans lets addresses of this machine be banned, as others are.
 func WithBans() Option { return func(c *session.Config) { c.Never = nil } }
 
