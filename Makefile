@@ -2,7 +2,7 @@ FUZZTIME ?= 20s
 TIMEOUT ?= 15m
 SECONDS ?= 300
 
-.PHONY: build man test race lint fuzz cover bench torture demo clean
+.PHONY: build man test race lint fuzz cover bench torture demo picture clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/ferry ./client
@@ -43,6 +43,9 @@ torture: # kill, cut and check histories for SECONDS, with new seeds each time
 
 demo: build
 	tools/demo.sh
+
+picture: # docs/session.svg, from a session played now
+	FERRY_PICTURE=1 go test -count=1 -run='^TestPicture$$' ./client
 
 clean:
 	rm -rf bin cover.out
