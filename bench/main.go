@@ -301,7 +301,7 @@ func (b *bench) site(ctx context.Context, name string) (*site, error) {
 	switch name {
 	case "disk":
 		parent = b.disk
-		s.medium = "disk, " + fileSystem(parent)
+		s.medium, s.disk = "disk, "+fileSystem(parent), true
 	case "reflink":
 		if parent, s.medium, err = b.image(ctx); err != nil {
 			return nil, err

@@ -20,6 +20,7 @@ import (
 type site struct {
 	b      *bench
 	medium string // for people
+	disk   bool
 	dir    string
 	host   string // where servers listen
 	client []string
@@ -28,6 +29,8 @@ type site struct {
 
 	servers map[string]*server
 	failed  map[string]error // those that did not start
+
+	discarded int // results put aside
 }
 
 // server is a running server.
