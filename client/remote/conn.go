@@ -34,8 +34,12 @@ type conn struct {
 	asked   time.Time // when the first of pending was sent
 	acked   uint64    // bytes the peer's kernel had taken when the watch last looked
 	alive   time.Time
-	handing bool // an answer is there and waits for its taker
+	handing bool          // an answer is there and waits for its taker
+	room    chan struct{} // holds one for each body that is being read or not yet done with
 }
+
+// bodies is how many large bodies a connection holds at once: one comes in, one waits, one is written. Each is a block's length.
+const bodies = 3
 
 // call is a request under way.
 type call struct {
@@ -80,7 +84,7 @@ var errSilent = errors.New("no answer")
 
 // makeConn takes over a connection that is logged in or about to be; start lets answers come.
 func makeConn(ch *channel, boot string, silence time.Duration, bufs *wire.Buffers) *conn {
-	return &conn{wire: ch.w, link: ch.w.Link(), ch: ch, bufs: bufs, silence: silence, boot: boot, ended: make(chan struct{}), alive: time.Now()}
+	return &conn{wire: ch.w, link: ch.w.Link(), ch: ch, bufs: bufs, silence: silence, boot: boot, ended: make(chan struct{}), room: make(chan struct{}, bodies), alive: time.Now()}
 }
 
 func (c *conn) start() {
@@ -276,20 +280,21 @@ func (c *conn) receive() error {
 	if top.Size != nil {
 		n := *top.Size
 		if n > 64<<10 {
-			p.lent = c.bufs.Body()
-			p.body = (*p.lent)[:n]
+			if err := c.lend(&p, n); err != nil {
+				return err
+			}
 		} else {
 			p.body = make([]byte, n)
 		}
 		if err := c.wire.ReadBody(p.body); err != nil {
-			c.bufs.PutBody(p.lent)
+			c.release(p)
 			return err
 		}
 	}
 	c.mu.Lock()
 	if len(c.pending) == 0 {
 		c.mu.Unlock()
-		c.bufs.PutBody(p.lent)
+		c.release(p)
 		if top.Error != nil { // the server says why it closes
 			c.end(&lostError{top.Error})
 			return errGoodbye
@@ -311,11 +316,11 @@ func (c *conn) receive() error {
 	if beat {
 		return nil // a sign of life
 	}
-	defer func() { c.mu.Lock(); c.handing, c.alive = false, time.Now(); c.mu.Unlock() }()
+	defer c.hand(false)
 	select {
 	case k.parts <- p:
 	case <-c.ended:
-		c.bufs.PutBody(p.lent)
+		c.release(p)
 		err = c.reason()
 	}
 	if !top.More { // it is no longer among the pending ones, so nobody else would
@@ -326,6 +331,39 @@ func (c *conn) receive() error {
 		return errGoodbye
 	}
 	return err
+}
+
+// lend gives p a buffer for a body of n bytes as soon as there is room. Meanwhile it is us who are slow, not the server.
+func (c *conn) lend(p *part, n int64) error {
+	select {
+	case c.room <- struct{}{}:
+	default:
+		c.hand(true)
+		defer c.hand(false)
+		select {
+		case c.room <- struct{}{}:
+		case <-c.ended:
+			return c.reason()
+		}
+	}
+	p.lent = c.bufs.Body()
+	p.body = (*p.lent)[:n]
+	return nil
+}
+
+// release takes a part's buffer back.
+func (c *conn) release(p part) {
+	if p.lent != nil {
+		c.bufs.PutBody(p.lent)
+		<-c.room
+	}
+}
+
+// hand notes whether we are the ones who are waited for.
+func (c *conn) hand(on bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.handing, c.alive = on, time.Now()
 }
 
 // next waits for the next message of the answer and decodes it into ans; more tells whether another follows. A refusal by
@@ -340,12 +378,12 @@ func (k *call) next(ctx context.Context, ans wire.Answerer) (p part, more bool, 
 			return p, false, &lostError{io.ErrUnexpectedEOF}
 		}
 		if err := wire.DecodeAnswer(got.header, ans); err != nil {
-			k.conn.bufs.PutBody(got.lent)
+			k.conn.release(got)
 			k.conn.end(&lostError{err})
 			return p, false, err
 		}
 		if e := ans.Top().Error; e != nil {
-			k.conn.bufs.PutBody(got.lent)
+			k.conn.release(got)
 			return p, false, e
 		}
 		return got, ans.Top().More, nil

@@ -2,8 +2,11 @@ package remote
 
 import (
 	"context"
+	"fmt"
 	"net"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"ferry/shared/wire"
@@ -71,4 +74,58 @@ func TestEndedWithAnswer(t *testing.T) {
 			return // it came through after all
 		}
 	}
+}
+
+// TestBodiesHeld: however many answers are under way and however slowly they are taken, a connection holds no more than three bodies.
+func TestBodiesHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		bufs := &wire.Buffers{}
+		link := wire.NewLink(ours, 0, bufs)
+		c := makeConn(&channel{w: wire.NewConn(link, link)}, "", time.Hour, bufs)
+		c.start()
+		server := wire.NewLink(theirs, 0, bufs)
+		w := wire.NewConn(server, server)
+		var passed atomic.Int32 // messages that the client has read to their end
+		go func() {
+			for range 2 {
+				if _, err := w.ReadHeader(nil, wire.MaxHeader); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+			body := make([]byte, wire.MaxBody)
+			for i := range 8 { // two answers of four messages
+				header := fmt.Sprintf(`{"size":%d,"more":%v}`, len(body), i%4 != 3)
+				if w.Write([]byte(header), body) != nil || w.Flush() != nil {
+					return // the test is over
+				}
+				passed.Add(1)
+			}
+		}()
+		var calls [2]*call
+		for i := range calls {
+			var err error
+			if calls[i], err = c.send(&wire.GetRequest{Request: wire.Request{Cmd: wire.CmdGet}, Path: "/f"}, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := c.flush(); err != nil {
+			t.Fatal(err)
+		}
+		for i := range int32(8) {
+			got, _, err := calls[i/4].next(t.Context(), &wire.GetAnswer{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if n := passed.Load() - i; n > 3 { // those before i are given back
+				t.Errorf("%d bodies are held while body %d is written", n, i)
+			}
+			c.release(got)
+		}
+		c.end(errSilent)
+		theirs.Close()
+		synctest.Wait()
+	})
 }

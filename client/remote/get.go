@@ -287,7 +287,7 @@ func (g *getRun) take(ctx context.Context, s *step, p *plan) error {
 			return err
 		}
 		err = g.store(n, s, &a, part.body, more)
-		s.call.conn.bufs.PutBody(part.lent)
+		s.call.conn.release(part)
 		if err != nil {
 			return err
 		}
@@ -333,7 +333,7 @@ func (g *getRun) count(n int64, f func(int64)) {
 // drain throws away what is left of an answer.
 func (k *call) drain() {
 	for p := range k.parts {
-		k.conn.bufs.PutBody(p.lent)
+		k.conn.release(p)
 	}
 }
 

@@ -317,6 +317,6 @@ func (p *pipe) hear(ctx context.Context, op *Op) error {
 	p.change.Broadcast()
 	p.answered++
 	op.done(ans, part.body, err)
-	op.call.conn.bufs.PutBody(part.lent)
+	op.call.conn.release(part)
 	return nil
 }
