@@ -1,7 +1,6 @@
 package guard_test
 
 import (
-	"context"
 	"net/netip"
 	"sync/atomic"
 	"testing"
@@ -70,26 +69,24 @@ func TestQueue(t *testing.T) {
 		var first *guard.Stranger
 		for range 300 {
 			s := enter(home)
-			ctx, stop := context.WithTimeout(t.Context(), time.Second)
-			if s.Wait(ctx) {
+			if s.Wait(t.Context(), time.Second) {
 				served++
 				first = s
 			} else {
 				s.Leave()
 			}
-			stop()
 		}
 		if served != 256 {
 			t.Errorf("%d are served", served)
 		}
-		if !enter(abroad).Wait(t.Context()) {
+		if !enter(abroad).Wait(t.Context(), time.Hour) {
 			t.Error("another address waits")
 		}
 		var came atomic.Int64
 		for range 2 {
 			s := enter(home)
 			go func() {
-				if s.Wait(t.Context()) {
+				if s.Wait(t.Context(), time.Hour) {
 					came.Add(1)
 				}
 			}()
@@ -115,7 +112,7 @@ func TestDropped(t *testing.T) {
 				t.Fatal(err)
 			}
 			go func() {
-				if !s.Wait(t.Context()) {
+				if !s.Wait(t.Context(), time.Hour) {
 					lost.Add(1)
 				}
 				<-t.Context().Done()

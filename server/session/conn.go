@@ -122,9 +122,7 @@ func (c *conn) welcome(place *guard.Stranger, encrypted bool) bool {
 	if s.closing.Load() {
 		return false
 	}
-	ctx, stop := context.WithTimeout(c.ctx, s.Timing.Login/2)
-	defer stop()
-	if !place.Wait(ctx) {
+	if !place.Wait(c.ctx, s.Timing.Login/2) {
 		s.stranger(c.log, slog.LevelWarn, "connection refused", "reason", "others were not logged in in time")
 		return false
 	}
