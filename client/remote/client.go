@@ -455,7 +455,7 @@ func (c *member) trust(shown string) error {
 	if want == "" && c.opts.TrustFirst && !key || want != "" && sameFingerprint(want, shown) {
 		return nil
 	}
-	return &TrustError{Addr: c.opts.Address, Got: shown, Want: want, File: file}
+	return &TrustError{Addr: c.opts.Address, Got: shown, Want: want, File: file, First: c.opts.TrustFirst}
 }
 
 // entrance is a connection on its way in.

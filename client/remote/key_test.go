@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
@@ -89,6 +90,11 @@ func TestKeyUnknownServer(t *testing.T) {
 	o.Fingerprint, o.TrustFirst, o.Known = "", true, remote.KnownHosts{Path: filepath.Join(t.TempDir(), "known")}
 	asked := 0
 	o.Keys = []ssh.Signer{watched{key, t}}
+	o.Password = func(context.Context) (string, error) { return "", errors.New("there is none") }
+	var unknown *remote.TrustError
+	if _, err := remote.Login(t.Context(), o); !errors.As(err, &unknown) || !strings.Contains(unknown.Hint(), "--trust-first does not count") {
+		t.Error("without a password:", err)
+	}
 	o.Password = func(context.Context) (string, error) { asked++; return password, nil }
 	r.login(o)
 	if asked != 1 {

@@ -152,8 +152,8 @@ func TestRegisterUnknownServer(t *testing.T) {
 	o.Confirm = func(string, string) (bool, error) { t.Error("somebody was asked"); return true, nil }
 	err := remote.Register(t.Context(), o, "", func(context.Context) (string, error) { t.Error("a password was asked for"); return password, nil })
 	var unknown *remote.TrustError
-	if !errors.As(err, &unknown) {
-		t.Error(err)
+	if !errors.As(err, &unknown) || !strings.Contains(unknown.Hint(), "--trust-first does not count") {
+		t.Error(err, unknown)
 	}
 	o.Address, o.Plain = r.PlainAddr(), true
 	if err := remote.Register(t.Context(), o, "", nil); wire.CodeOf(err) != wire.Unsupported {

@@ -33,6 +33,9 @@ func Register(ctx context.Context, o Options, code string, password func(ctx con
 	r := &wire.RegisterRequest{Request: wire.Request{Cmd: wire.CmdRegister}, User: o.User, Code: code}
 	var a wire.CostsAnswer
 	if err := c.request(ctx, r, &a); err != nil {
+		if t := (*TrustError)(nil); errors.As(err, &t) {
+			t.First = true
+		}
 		return err
 	}
 	if a.Costs == nil {

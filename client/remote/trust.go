@@ -33,6 +33,7 @@ type TrustError struct {
 	Want     string // the one known or demanded; "" if none is
 	File     string // where Want is written, "" if it was given
 	Declined bool   // a person said no
+	First    bool   // whatever key comes was to be accepted, which does not count here
 }
 
 func (e *TrustError) Error() string {
@@ -53,7 +54,11 @@ func (e *TrustError) Hint() string {
 	case e.Declined:
 		return "compare it with what `ferryd fingerprint --data DIR` prints on the server"
 	case e.Want == "":
-		return "compare it with what `ferryd fingerprint --data DIR` prints on the server, then give --fingerprint " + e.Got + " (or --trust-first to accept what comes)"
+		trust := " (or --trust-first to accept what comes)"
+		if e.First {
+			trust = " (--trust-first does not count here: only in a login with a password does the server prove who it is)"
+		}
+		return "compare it with what `ferryd fingerprint --data DIR` prints on the server, then give --fingerprint " + e.Got + trust
 	case e.File != "":
 		return "someone may be listening in, or the server got a new key; if you know it did, remove the line of " + e.Addr + " from " + e.File
 	}
