@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -90,7 +93,9 @@ func TestStallIsTold(t *testing.T) {
 	p.Signal(syscall.SIGCONT)
 	w.sees("MiB/s")
 	p.Kill()
-	w.sees("reconnecting: try ")
+	if screen := w.sees("reconnecting: try "); strings.Contains(screen, "no connection yet") {
+		t.Errorf("each try has a line of its own:\n%s", screen)
+	}
 	p.Start()
 	w.sees("connected again")
 	if _, err := ptm.WriteString("\x03"); err != nil {
@@ -110,5 +115,89 @@ func TestStallIsTold(t *testing.T) {
 	}
 	if x := w.vt.Cursor().X; x != 0 {
 		t.Errorf("the cursor is in column %d:\n%s", x, screen)
+	}
+}
+
+// TestTreeProgress: the figures of a directory are those of all its files from the first object on, what was there already is
+// told apart, and the files that take long are told one by one.
+func TestTreeProgress(t *testing.T) {
+	t.Parallel()
+	p := servertest.Exec(t)
+	p.AddUser("alice", password)
+	here := t.TempDir()
+	site := filepath.Join(here, "site")
+	if err := os.MkdirAll(site, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	const large, small = 12 << 20, 1000
+	const total = 2*large + 50*small
+	write := func(name string, data []byte) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(site, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 50 {
+		write(fmt.Sprint("f", i), pattern(small, uint64(i)))
+	}
+	for _, name := range []string{"a.bin", "b.bin"} {
+		write(name, pattern(large, uint64(name[0])))
+	}
+	type object struct {
+		Progress             string
+		Total, Reused, Moved int64
+		Files                int64
+		All                  int64 `json:"all_files"`
+		Left                 *int64
+		Running              []struct{ Name string }
+		Done                 bool
+	}
+	put := func(args ...string) (list []object, running map[string]bool) {
+		t.Helper()
+		c := ferryCommand(t, p, here, append(args, "--progress", "json", "-c", "put -r site")...)
+		var errs bytes.Buffer
+		c.Stderr = &errs
+		if err := c.Run(); err != nil {
+			t.Fatalf("%v\n%s", err, &errs)
+		}
+		running = map[string]bool{}
+		for line := range strings.Lines(errs.String()) {
+			var o object
+			if !strings.HasPrefix(line, "{") {
+				continue
+			}
+			if err := json.Unmarshal([]byte(line), &o); err != nil {
+				t.Fatalf("%q: %v", line, err)
+			}
+			if o.Total < 0 {
+				continue // of the plan
+			}
+			if n := len(list); o.Progress != "site" || o.Left != nil && *o.Left < 0 || n > 0 && (o.Moved < list[n-1].Moved || o.Reused < list[n-1].Reused) {
+				t.Errorf("%+v after %+v", o, list[max(n-1, 0):n])
+			}
+			list = append(list, o)
+			for _, f := range o.Running {
+				running[f.Name] = true
+			}
+		}
+		return list, running
+	}
+	list, running := put("--limit", "6MiB/s", "--parallel", "2")
+	for _, o := range list {
+		if o.Total != total || o.All != 52 {
+			t.Errorf("%+v", o)
+		}
+	}
+	last := list[len(list)-1]
+	if len(list) < 3 || !last.Done || last.Moved != total || last.Reused != 0 || last.Files != 52 || !running["a.bin"] || !running["b.bin"] || len(running) != 2 {
+		t.Errorf("%d objects, running %v, last %+v", len(list), running, last)
+	}
+
+	changed := pattern(large, 'a')
+	changed[5<<20]++
+	write("a.bin", changed)
+	list, _ = put()
+	if last = list[len(list)-1]; !last.Done || last.Total != large || last.All != 1 || last.Moved != 1<<20 || last.Reused != large-1<<20 {
+		t.Errorf("the second time %+v", last)
 	}
 }

@@ -425,6 +425,36 @@ func TestTree(t *testing.T) {
 	s.wait(t, "clean end", order("note", "end"))
 }
 
+// TestAside: what is written to the terminal by another way stands above the bars too.
+func TestAside(t *testing.T) {
+	s := newScreen(t, 60, 10)
+	p := NewProgress(s.tty, "auto")
+	result := func(text string) {
+		t.Helper()
+		err := p.Aside(func() error {
+			_, err := fmt.Fprintln(s.tty, text)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	result("one")
+	m := p.Start("a long name of a report.pdf", 100)
+	s.wait(t, "bar", func(text string) bool { return strings.Contains(text, "0%") })
+	result("two")
+	text := s.wait(t, "bar", func(text string) bool { return strings.Contains(text, "two") && strings.Contains(text, "0%") })
+	if lines := strings.Fields(strings.ReplaceAll(text, "%", " ")); lines[0] != "one" || lines[1] != "two" || lines[2] != "a" {
+		t.Errorf("not in order:\n%s", text)
+	}
+	m.Done()
+	result("three")
+	s.wait(t, "clean end", func(text string) bool { return strings.Join(strings.Fields(text), " ") == "one two three" })
+	if err := p.Aside(func() error { return os.ErrClosed }); err != os.ErrClosed {
+		t.Errorf("Aside returned %v", err)
+	}
+}
+
 // TestFollow: what counts in a Progress that shows nothing can be shown by another, from anywhere in between.
 func TestFollow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
