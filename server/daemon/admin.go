@@ -46,6 +46,7 @@ func (a *Admin) Run(ctx context.Context, o session.Order, output, notes io.Write
 	})
 	root.SetHelpCommand(&cobra.Command{Use: "no-help", Hidden: true})
 	root.AddCommand(verbs(n)...)
+	root.AddCommand(newCompleteCommand(root))
 	root.SetArgs(append([]string{}, o.Args...)) // never nil: that would be the arguments of the server itself
 	root.SetIn(strings.NewReader(""))
 	root.SetOut(a.veil(o, output))
@@ -62,6 +63,9 @@ func (a *Admin) Run(ctx context.Context, o session.Order, output, notes io.Write
 	way, who := "shell", o.Admin
 	if o.Admin == "" {
 		way, who = "control.sock", "host"
+	}
+	if c.Name() == completeVerb {
+		return answer // who only types does nothing yet
 	}
 	a.Log.Info("admin", "admin", who, "from", way, "verb", strings.ReplaceAll(verb(c), " ", "."), "name", fmt.Sprintf("%.64s", c.Flags().Arg(0)), "exit", answer.Exit)
 	return answer

@@ -18,8 +18,16 @@ func newBansCommand(n *console) *cobra.Command {
 	n.options(c, "data directory `DIR` of the server")
 	list := n.command("list", "List the addresses whose logins failed lately, banned ones first", n.listBans)
 	n.jsonOption(list)
-	c.AddCommand(list, n.command("lift ADDR", "Forget the failed logins of an address", n.lift))
+	c.AddCommand(list, n.takes(n.command("lift ADDR", "Forget the failed logins of an address", n.lift), n.liftable))
 	return c
+}
+
+// liftable returns the addresses whose logins failed lately.
+func (n *console) liftable() (addresses []string) {
+	for _, e := range n.inside.Server.Guard().List() {
+		addresses = append(addresses, e.Address)
+	}
+	return addresses
 }
 
 func (n *console) listBans(c *cobra.Command, args []string) error {

@@ -35,7 +35,7 @@ func newInviteCommand(n *console) *cobra.Command {
 	c.Flags().Var(&good, "for", "they are good for `TIME`: 2d, 12h")
 	list := n.command("list", "List the invites that were not used yet", n.listInvites)
 	n.jsonOption(list)
-	c.AddCommand(list, n.command("revoke ID...", "Take invites back", n.revokeInvites))
+	c.AddCommand(list, n.takes(n.command("revoke ID...", "Take invites back", n.revokeInvites), n.revocable))
 	return c
 }
 
@@ -87,6 +87,15 @@ func (n *console) listInvites(c *cobra.Command, _ []string) error {
 		fmt.Fprintf(table, "%s\tmade %s\tgood until %s\n", t.ID, t.Made.Local().Format(time.DateTime), t.Expires.Local().Format(time.DateTime))
 	}
 	return errors.Join(err, table.Flush())
+}
+
+// revocable returns the ids of the invites that were not used yet.
+func (n *console) revocable() (ids []string) {
+	list, _ := invites(n.data).List(time.Now()) // what cannot be read is not offered
+	for _, t := range list {
+		ids = append(ids, t.ID)
+	}
+	return ids
 }
 
 func (n *console) revokeInvites(_ *cobra.Command, ids []string) error {

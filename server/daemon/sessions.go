@@ -20,7 +20,7 @@ func newSessionsCommand(n *console) *cobra.Command {
 	n.options(c, "data directory `DIR` of the server")
 	list := n.command("list", "List the sessions, oldest first", n.listSessions)
 	n.jsonOption(list)
-	c.AddCommand(list, n.command("kick ID|USER", "End a session, or all of a user; what was being sent can be resumed", n.kick))
+	c.AddCommand(list, n.takes(n.command("kick ID|USER", "End a session, or all of a user; what was being sent can be resumed", n.kick), n.kickable))
 	return c
 }
 
@@ -103,6 +103,14 @@ func bytesText(n int64) string {
 		units, v = units[1:], v/(1<<10)
 	}
 	return strconv.FormatFloat(v, 'f', 1, 64) + " " + units[:1] + "iB"
+}
+
+// kickable returns the sessions and their users.
+func (n *console) kickable() (which []string) {
+	for _, s := range n.inside.Server.List() {
+		which = append(which, s.ID[:8], s.User)
+	}
+	return which
 }
 
 func (n *console) kick(c *cobra.Command, args []string) error {

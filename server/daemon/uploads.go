@@ -26,7 +26,7 @@ func newUploadsCommand(n *console) *cobra.Command {
 	n.options(c, "data directory `DIR`")
 	list := n.command("list", "List the unfinished uploads of all accounts, oldest first in each", n.listUploads)
 	n.jsonOption(list)
-	c.AddCommand(list, n.command("drop ID", "Discard an unfinished upload", n.dropUpload))
+	c.AddCommand(list, n.takes(n.command("drop ID", "Discard an unfinished upload", n.dropUpload), n.droppable))
 	return c
 }
 
@@ -117,6 +117,20 @@ func printablePath(path string) string {
 		return q
 	}
 	return path
+}
+
+// droppable returns the ids of the unfinished uploads.
+func (n *console) droppable() (ids []string) {
+	_ = n.eachHome(readOnly(), func(_ *account.Account, h *local.Home) (bool, error) { // what cannot be read is not offered
+		for s, err := range h.Uploads(context.Background()) {
+			if err != nil {
+				return false, err
+			}
+			ids = append(ids, s.ID)
+		}
+		return false, nil
+	})
+	return ids
 }
 
 // dropUpload has the running server discard an upload, or does so itself if there is none.

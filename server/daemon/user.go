@@ -26,6 +26,7 @@ Exit codes: 0 ok, 1 other, 2 wrong command line, 6 no such user, 7 the account f
 	u.options(c, "data directory `DIR`; its users.toml is used unless --users is given")
 
 	add := u.verb("add NAME", "Add an account and make its home", u.add)
+	add.ValidArgsFunction = cobra.NoFileCompletions // the name is new
 	mod := u.verb("mod NAME", "Change the keys of an account ('' clears one)", u.mod)
 	for _, k := range account.Keys() {
 		if k.Usage != "" {
@@ -102,13 +103,23 @@ func (u *userAdmin) complete(c *cobra.Command, args []string, _ string) ([]strin
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
+	set, err := u.accounts()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
 	var names []string
-	if set, err := account.Load(u.file()); err == nil {
-		for a := range set.All() {
-			names = append(names, a.Name)
-		}
+	for a := range set.All() {
+		names = append(names, a.Name)
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// accounts returns the accounts as the running server knows them, or as they stand in the file.
+func (u *userAdmin) accounts() (*account.Set, error) {
+	if u.inside != nil {
+		return u.inside.Accounts.Current(), nil
+	}
+	return account.Load(u.file())
 }
 
 // find returns one account.

@@ -760,6 +760,10 @@ the command line again, with a new id, and with
 
 where both are base64 without padding. A password itself is never sent; a server takes none in args.
 
+The verb complete is for a client that helps to type: behind it come the words typed so far, the last of which may be empty. It
+prints what could stand in the place of that one, a line each, in no order, whether or not it begins with what was typed:
+verbs, accounts, ids or addresses, and options if the word begins with "-".
+
 The server also has a socket of its own for administrators of its machine, control.sock in its data directory. There a
 connection says hello (without a nonce) and sends admin, one request after the other; nobody logs in, and there are no
 other commands.
