@@ -133,8 +133,9 @@ func listing(verb string) func(typed []string) []string {
 }
 
 func adminCommand(name string, fields []Field, usage, short, more string, examples []string, words func(typed []string) []string) Command {
+	order := words([]string{""})
 	return Command{Name: name, Group: "admin", Usage: usage, Short: short, More: more, Examples: examples, Login: true, Max: -1, Raw: true,
-		Fields: fields, Wire: []string{wire.CmdAdmin}, Run: func(ctx context.Context, s *Shell, c *Call) error { return s.order(ctx, words(c.Args())) }}
+		Order: order[:len(order)-1], Fields: fields, Wire: []string{wire.CmdAdmin}, Run: func(ctx context.Context, s *Shell, c *Call) error { return s.order(ctx, words(c.Args())) }}
 }
 
 // order has the server carry out a command line of an administrator and shows what comes of it.
@@ -197,11 +198,17 @@ func (s *Shell) tell(answer *wire.AdminAnswer) error {
 // secretSource says where a new password comes from that nobody is asked for.
 type secretSource struct{ file, command string }
 
+// The options of an administrator's command line that are about this machine.
+const (
+	newPasswordFile    = "--new-password-file"
+	newPasswordCommand = "--new-password-command"
+)
+
 // takeSecret takes the options out of a command line that are about this machine. The server is told that there is a password.
 func takeSecret(args []string) (from secretSource, rest []string, err error) {
 	for i := 0; i < len(args); i++ {
 		name, value, joined := strings.Cut(args[i], "=")
-		place := map[string]*string{"--new-password-file": &from.file, "--new-password-command": &from.command}[name]
+		place := map[string]*string{newPasswordFile: &from.file, newPasswordCommand: &from.command}[name]
 		if place == nil {
 			rest = append(rest, args[i])
 			continue
@@ -276,7 +283,7 @@ type adminError struct{ answer *wire.AdminAnswer }
 func (e *adminError) Error() string { return e.answer.Message }
 
 // Hint returns what the server advises.
-func (e *adminError) Hint() string { return term.Escape(e.answer.Hint) }
+func (e *adminError) Hint() string { return e.answer.Hint }
 
 // Unwrap gives the server's exit code the meaning that it has among those of the client.
 func (e *adminError) Unwrap() error {

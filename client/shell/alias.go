@@ -54,7 +54,7 @@ func aliasCommand() Command {
 		More: "A name stands for its text; what is typed behind it follows the text. One argument is taken as it is, so that quotes can\n" +
 			"hold several commands. An alias holds until the shell ends, with -s it is kept; those of the configuration file (help\n" +
 			"config) are changed there. The name of a command cannot be an alias.",
-		Examples: []string{"alias ll ls -lh", "alias -s up 'cd /incoming; put -r'", "alias -d ll"}, Max: -1, Args: Aliases,
+		Examples: []string{"alias ll ls -lh", "alias -s up 'cd /incoming; put -r'", "alias -d ll"}, Max: -1, Args: Aliases + Free,
 		Fields: []Field{{"alias", "string", "its name"}, {"text", "string", "what it stands for"}, {"from", "string", "session, or the file it stands in"}},
 		Flags: func(f *pflag.FlagSet) {
 			f.SetInterspersed(false) // options behind the name belong to the command

@@ -18,7 +18,7 @@ func bookmarkCommand() Command {
 		Short: "give an address a name of its own",
 		More: "open NAME and, outside, ferry NAME go there. Without an address it is where you are now: user, server and directory.\n" +
 			"Bookmarks are kept; those of the configuration file (help config) are changed there.",
-		Examples: []string{"bookmark add work", "bookmark add www alice@files.example.org/www", "bookmark del www"}, Max: 3, Args: Bookmarks,
+		Examples: []string{"bookmark add work", "bookmark add www alice@files.example.org/www", "bookmark del www"}, Max: 3, Verbs: map[string]Side{"list": Nowhere, "add": Free + Addresses, "del": Bookmarks},
 		Fields: []Field{{"bookmark", "string", "its name"}, {"text", "string", "the address"}, {"from", "string", "the file it stands in"}}, Run: runBookmark}
 }
 
@@ -95,7 +95,6 @@ func (s *Shell) configured(side Side) (names []string) {
 	case Aliases:
 		add(s.Settings.Aliases)
 	case Bookmarks:
-		names = []string{"add", "del", "list"}
 		add(s.Settings.Bookmarks)
 	case Addresses:
 		names = KnownAddresses(s.Settings)
@@ -113,6 +112,11 @@ func KnownAddresses(settings *config.Settings) (names []string) {
 	for _, e := range all {
 		names = append(names, e.Name)
 	}
+	return append(names, knownServers(settings)...)
+}
+
+// knownServers returns the addresses of the servers whose keys are known.
+func knownServers(settings *config.Settings) []string {
 	known, _ := remote.KnownHosts{Path: settings.Value(config.KnownHosts, "").Text()}.Addresses()
-	return append(names, known...)
+	return known
 }

@@ -53,52 +53,68 @@ func (c *Call) parse(words []Word) error {
 	words = slices.Clone(words)
 	texts := make([]string, len(words))
 	for i, w := range words {
-		if w.Text != "" && w.Quoted[0] && plainName(w.Text) != w.Text {
-			words[i].Text, words[i].Quoted = plainName(w.Text), append([]bool{true, true}, w.Quoted...)
+		if name := w.unquotedHome(); name != w.Text {
+			words[i].Text, words[i].Quoted = name, append([]bool{true, true}, w.Quoted...)
 		}
 		texts[i] = words[i].Text
 	}
 	if err := c.FlagSet.Parse(texts); err != nil {
 		return err
 	}
-	c.words = arguments(c.FlagSet, words)
+	c.words, _, _ = scan(c.FlagSet, words)
 	if !slices.Equal(c.Args(), c.FlagSet.Args()) { // what stands behind the first argument is none of the command's options
 		c.words = words[len(words)-c.NArg():]
 	}
 	return nil
 }
 
-// arguments returns the words that are neither options nor the values of options.
-func arguments(f *pflag.FlagSet, words []Word) (args []Word) {
+// scan returns the words that are neither options nor the values of options, the option whose value would come next, and
+// whether nothing that follows is an option.
+func scan(f *pflag.FlagSet, words []Word) (args []Word, option *pflag.Flag, over bool) {
 	for i := 0; i < len(words); i++ {
 		switch text := words[i].Text; {
 		case text == "--":
-			return append(args, words[i+1:]...)
+			return append(args, words[i+1:]...), nil, true
 		case text == "-" || !strings.HasPrefix(text, "-"):
 			args = append(args, words[i])
-		case valueFollows(f, text):
-			i++
+		default:
+			if option = valued(f, text); option != nil && i+1 < len(words) {
+				i, option = i+1, nil
+			}
 		}
 	}
-	return args
+	return args, option, false
 }
 
-// valueFollows tells whether the next word is the value of an option.
-func valueFollows(f *pflag.FlagSet, option string) bool {
+// valued returns the option whose value is the word behind this one, nil if that is something else.
+func valued(f *pflag.FlagSet, option string) *pflag.Flag {
 	if name, long := strings.CutPrefix(option, "--"); long {
-		flag := f.Lookup(name)
-		return flag != nil && flag.NoOptDefVal == ""
+		if flag := f.Lookup(name); flag != nil && flag.NoOptDefVal == "" {
+			return flag
+		}
+		return nil
 	}
 	for i := 1; i < len(option); i++ {
 		flag := f.ShorthandLookup(option[i : i+1])
 		if flag == nil {
-			return false
+			return nil
 		}
 		if flag.NoOptDefVal == "" {
-			return i == len(option)-1
+			if i == len(option)-1 {
+				return flag
+			}
+			return nil
 		}
 	}
-	return false
+	return nil
+}
+
+// unquotedHome returns the text so that a ~ at its beginning stands for the home only if it was not quoted.
+func (w Word) unquotedHome() string {
+	if len(w.Quoted) > 0 && w.Quoted[0] {
+		return plainName(w.Text)
+	}
+	return w.Text
 }
 
 // plainName returns a name so that a ~ at its beginning does not stand for the home.

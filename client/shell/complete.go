@@ -9,166 +9,408 @@ import (
 	"strings"
 	"time"
 
-	"ferry/client/term"
+	"github.com/spf13/pflag"
+
+	"ferry/client/remote"
 )
 
-// completionWait is how long Tab waits for the server: keys wait with it.
+// completionWait is how long Tab waits for the disk and the server: keys wait with it.
 const completionWait = 500 * time.Millisecond
 
-// Complete returns what the word before pos can become, written as it would be typed, and how many bytes it replaces.
-func (s *Shell) Complete(line string, pos int) (candidates []string, replace int) {
-	cmd := SplitPartial(line[:pos])
-	if out := cmd.Output; out != nil && out.To.End == pos {
-		if out.Op == "|" {
-			return nil, 0
-		}
-		return spellings(line[:pos], out.To, localNames(out.To.Text)), pos - out.To.Start
-	}
-	words := cmd.Words
-	last := words[len(words)-1]
-	if len(words) == 1 {
-		for _, c := range s.commands {
-			for _, n := range append([]string{c.Name}, c.Aliases...) {
-				if strings.HasPrefix(n, last.Text) && n != "!" && n != "?" {
-					candidates = append(candidates, n+" ")
-				}
-			}
-		}
-		for _, n := range s.configured(Aliases) {
-			if strings.HasPrefix(n, last.Text) {
-				candidates = append(candidates, n+" ")
-			}
-		}
-		slices.Sort(candidates)
-		return candidates, pos - last.Start
-	}
-	c, ok := s.find(words[0].Text)
-	if !ok {
+// typed reads a line with Tab.
+func (s *Shell) typed() (string, error) {
+	s.lookups.forget()
+	s.typing = true
+	defer func() { s.typing = false }()
+	return s.In.Read(s.prompt())
+}
+
+// Complete returns what the word before pos can become, and how many bytes it replaces. Where a question is answered, there
+// is nothing to complete.
+func (s *Shell) Complete(line string, pos int) (candidates []Candidate, replace int) {
+	if !s.typing {
 		return nil, 0
 	}
-	side := c.Args.at(len(words) - 2)
-	var names []string
-	if c.Name == "sync" {
-		side = syncSide(words[1:])
-	}
-	switch {
-	case c.Name == "sync" && side == Nowhere:
-		names = []string{"up", "down"}
-	case side == Commands:
-		for _, c := range s.commands {
-			names = append(names, c.Name)
-		}
-		for _, t := range topics() {
-			names = append(names, t.name)
-		}
-	case side == Settings && len(words) > 2:
-		if t, err := s.Settings.Find(words[1].Text); err == nil {
-			names = t.Choices
-		}
-	case side == Addresses || side == Settings || side == Aliases || side == Bookmarks || side == Numbers:
-		names = s.configured(side)
-	case side == Here:
-		names = localNames(last.Text)
-	case side == There && s.client != nil:
-		names = s.remoteNames(last.Text)
-	}
-	return spellings(line[:pos], last, names), pos - last.Start
+	ctx, cancel := context.WithTimeout(context.Background(), completionWait)
+	defer cancel()
+	return s.complete(ctx, line, pos)
 }
 
-// spellings writes those of the names that continue the word at the end of line, sorted.
-func spellings(line string, last Word, names []string) (candidates []string) {
-	for _, n := range names {
-		if !strings.HasPrefix(n, last.Text) {
+func (s *Shell) complete(ctx context.Context, line string, pos int) (candidates []Candidate, replace int) {
+	o := s.offers(ctx, line[:pos])
+	for _, f := range o.found {
+		if !strings.HasPrefix(f.name, o.word.Text) {
 			continue
 		}
-		if text, ok := spell(line[last.Start:], last, n); ok {
-			candidates = append(candidates, text)
+		text, ok := o.spell(line[o.word.Start:pos], f.name)
+		if !ok {
+			continue
 		}
+		// A quote that is closed already behind the cursor is not closed again.
+		if q := o.word.Open; q != 0 && strings.HasPrefix(line[pos:], string(q)) {
+			text = strings.TrimSuffix(text, string(q)+" ")
+		}
+		if f.show == "" {
+			f.show = last(f.name)
+		}
+		candidates = append(candidates, Candidate{text, f.show})
 	}
-	slices.Sort(candidates)
-	return candidates
+	return candidates, pos - o.word.Start
 }
 
-// spell writes name so that it continues what was typed, in the quoting that is open. A directory stays open for more. A
-// name that a terminal would not show as it is, is not offered: what Tab inserts must be text, never a key or a command.
-func spell(typed string, w Word, name string) (string, bool) {
-	if term.Escape(name) != name {
-		return "", false
-	}
-	rest := strings.TrimPrefix(name, w.Text)
-	dir := strings.HasSuffix(name, "/")
-	out := typed
-	switch w.Open {
-	case '\'':
-		if strings.Contains(rest, "'") {
-			return "", false
-		}
-		out += rest
-		if !dir {
-			out += "' "
-		}
-	case '"':
-		out += strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(rest)
-		if !dir {
-			out += `" `
-		}
-	default:
-		for _, r := range rest {
-			if strings.ContainsRune(" \t'\"\\;&|<>*?[]#!", r) {
-				out += `\`
-			}
-			out += string(r)
-		}
-		if !dir {
-			out += " "
-		}
-	}
-	return out, true
+// last returns the last component of a path, with the slash of a directory.
+func last(name string) string {
+	return name[strings.LastIndexByte(strings.TrimSuffix(name, "/"), '/')+1:]
 }
 
-func localNames(prefix string) (names []string) {
-	dir, base := filepath.Split(prefix)
-	where := home(dir)
-	if where == "" {
-		where = "."
+// offer is what can stand in the place of a word.
+type offer struct {
+	word  Word
+	sh    bool // it is a word for sh
+	found []found
+}
+
+// found is one of them. A name that ends in a slash is a directory, and stays open for more.
+type found struct {
+	name, show string // show as in Candidate
+}
+
+// names are what can stand there, in their order.
+func names(list ...string) (all []found) {
+	for _, n := range list {
+		all = append(all, found{name: n})
 	}
-	list, err := os.ReadDir(where)
+	return all
+}
+
+// sorted is names of a list that is in no order.
+func sorted(list []string) []found {
+	slices.Sort(list)
+	return names(slices.Compact(list)...)
+}
+
+// offers returns what can stand at the end of line.
+func (s *Shell) offers(ctx context.Context, line string) offer {
+	cmd := SplitPartial(line)
+	if out := cmd.Output; out != nil && out.To.End == len(line) {
+		if out.Op == "|" {
+			return s.forSh(ctx, out.To)
+		}
+		return offer{word: out.To, found: s.filesHere(ctx, out.To)}
+	}
+	words := s.unaliased(cmd.Words)
+	for len(words) > 1 && !strings.HasPrefix(words[1].Text, "-") {
+		if c, _ := s.find(words[0].Text); !c.Line {
+			break
+		}
+		words = s.unaliased(words[1:])
+	}
+	w := words[len(words)-1]
+	if len(words) == 1 {
+		return offer{word: w, found: s.commandNames()}
+	}
+	c, ok := s.find(words[0].Text)
+	switch {
+	case !ok:
+		return offer{word: w}
+	case c.Name == "!":
+		return s.forSh(ctx, w)
+	case c.Order != nil:
+		return offer{word: w, found: s.orderWords(ctx, c, words[1:])}
+	}
+	return offer{word: w, found: s.arguments(ctx, c, words[1:])}
+}
+
+// forSh completes the names of files in a line for sh, which is much like ours.
+func (s *Shell) forSh(ctx context.Context, line Word) offer {
+	words := SplitPartial(line.Text).Words
+	w := words[len(words)-1]
+	o := offer{word: w, sh: true}
+	o.word.Start, o.word.End = w.Start+line.Start, w.End+line.Start
+	if len(words) > 1 || strings.Contains(w.Text, "/") {
+		o.found = s.filesHere(ctx, w)
+	}
+	return o
+}
+
+// unaliased puts the words that an alias stands for in its place.
+func (s *Shell) unaliased(words []Word) []Word {
+	for n := 0; len(words) > 1 && n < maxAliases; n++ {
+		text, err := s.aliasOf(words[0])
+		if err != nil || text == "" {
+			break
+		}
+		means := SplitPartial(text + " ").Words
+		if w := means[len(means)-1]; w.Start == w.End {
+			means = means[:len(means)-1]
+		}
+		words = append(slices.Clone(means), words[1:]...)
+	}
+	return words
+}
+
+func (s *Shell) commandNames() []found {
+	list := s.configured(Aliases)
+	for _, c := range s.commands {
+		list = append(append(list, c.Name), c.Aliases...)
+	}
+	return sorted(slices.DeleteFunc(list, func(n string) bool { return n == "!" || n == "?" }))
+}
+
+// arguments offers what can stand in the place of the last word behind a command: an option, the value of one, or an argument.
+func (s *Shell) arguments(ctx context.Context, c Command, words []Word) []found {
+	w, f := words[len(words)-1], c.Options()
+	args, option, over := scan(f, words[:len(words)-1])
+	switch {
+	case option != nil:
+		return s.values(ctx, c, option, w)
+	case !over && strings.HasPrefix(w.Text, "--") && strings.Contains(w.Text, "="):
+		name, value, _ := strings.Cut(w.Text, "=")
+		if option = f.Lookup(name[2:]); option == nil {
+			return nil
+		}
+		found := s.values(ctx, c, option, Word{Text: value})
+		for i := range found {
+			found[i].show = last(found[i].name)
+			found[i].name = name + "=" + found[i].name
+		}
+		return found
+	case !over && strings.HasPrefix(w.Text, "-") && c.Raw:
+		return names(c.Words...)
+	case !over && strings.HasPrefix(w.Text, "-"):
+		return optionNames(f)
+	}
+	return s.argument(ctx, c, args, w)
+}
+
+// optionNames offers the options of a command.
+func optionNames(f *pflag.FlagSet) (all []found) {
+	f.VisitAll(func(o *pflag.Flag) {
+		show := "--" + o.Name
+		if o.Shorthand != "" {
+			show = "-" + o.Shorthand + ", " + show
+		}
+		if !o.Hidden {
+			all = append(all, found{"--" + o.Name, show})
+		}
+	})
+	return all
+}
+
+// values offers what can be the value of an option: names on the side that the command says, or what a setting of that name
+// can be.
+func (s *Shell) values(ctx context.Context, c Command, option *pflag.Flag, w Word) []found {
+	if side := c.Values[option.Name]; side != Nowhere {
+		return s.on(ctx, side, w)
+	}
+	if t, err := s.Settings.Find(option.Name); err == nil {
+		return names(t.Choices...)
+	}
+	return nil
+}
+
+// argument offers what can follow args.
+func (s *Shell) argument(ctx context.Context, c Command, args []Word, w Word) []found {
+	if c.Max >= 0 && len(args) >= c.Max {
+		return nil
+	}
+	side := c.Args.at(len(args))
+	if side == Settings && len(args) > 0 {
+		t, err := s.Settings.Find(args[0].Text)
+		if err != nil {
+			return nil
+		}
+		return names(t.Choices...)
+	}
+	typed := make([]string, len(args))
+	for i, a := range args {
+		typed[i] = a.Text
+	}
+	var next []string
+	longest := 0
+	for verb, of := range c.Verbs {
+		verb := strings.Fields(verb)
+		n := min(len(verb), len(typed))
+		switch {
+		case !slices.Equal(verb[:n], typed[:n]):
+		case n < len(verb):
+			next = append(next, verb[n])
+		case n > longest:
+			longest, side = n, of.at(len(typed)-n)
+		}
+	}
+	return append(sorted(next), s.on(ctx, side, w)...)
+}
+
+// on offers the names of a side.
+func (s *Shell) on(ctx context.Context, side Side, w Word) []found {
+	switch side {
+	case Here:
+		return s.filesHere(ctx, w)
+	case There:
+		return s.filesThere(ctx, w)
+	case HereElseThere, ThereElseHere:
+		first, second := s.filesHere, s.filesThere
+		if side == ThereElseHere {
+			first, second = second, first
+		}
+		if found := first(ctx, w); len(found) > 0 {
+			return found
+		}
+		return second(ctx, w)
+	case Commands:
+		var list []string
+		for _, c := range s.commands {
+			list = append(list, c.Name)
+		}
+		for _, t := range topics() {
+			list = append(list, t.name)
+		}
+		return sorted(list)
+	case Addresses, Logins:
+		if user, _, at := strings.Cut(w.Text, "@"); at || side == Logins {
+			return atServers(user, knownServers(s.Settings))
+		}
+	}
+	return sorted(s.configured(side))
+}
+
+// atServers offers a user at each server that is known.
+func atServers(user string, servers []string) []found {
+	list := make([]string, len(servers))
+	for i, server := range servers {
+		list[i] = user + "@" + server
+	}
+	return sorted(list)
+}
+
+// filesHere offers the files of this machine that begin with a word.
+func (s *Shell) filesHere(ctx context.Context, w Word) []found {
+	text := w.unquotedHome()
+	if text == "~" {
+		return names("~/")
+	}
+	dir, base := filepath.Split(text)
+	where, err := filepath.Abs(home(dir))
 	if err != nil {
 		return nil
 	}
-	for _, e := range list {
-		if strings.HasPrefix(e.Name(), ".") && !strings.HasPrefix(base, ".") {
-			continue
+	all := s.lookups.find(ctx, "here "+where, func(context.Context) ([]string, error) {
+		list, err := os.ReadDir(where)
+		names := make([]string, len(list))
+		for i, e := range list {
+			names[i] = e.Name()
+			isDir := e.IsDir()
+			if e.Type()&os.ModeSymlink != 0 {
+				info, err := os.Stat(filepath.Join(where, e.Name()))
+				isDir = err == nil && info.IsDir()
+			}
+			if isDir {
+				names[i] += "/"
+			}
 		}
-		n := dir + e.Name()
-		if info, err := os.Stat(filepath.Join(where, e.Name())); err == nil && info.IsDir() {
-			n += "/"
-		}
-		names = append(names, n)
-	}
-	return names
+		return names, err
+	})
+	return within(w.Text[:len(w.Text)-len(base)], base, all)
 }
 
-func (s *Shell) remoteNames(prefix string) (names []string) {
-	ctx, cancel := context.WithTimeout(context.Background(), completionWait)
-	defer cancel()
-	dir, base := path.Split(prefix)
-	where := s.dir
-	if dir != "" {
-		where = s.abs(dir)
+// filesThere offers the files on the server that begin with a word.
+func (s *Shell) filesThere(ctx context.Context, w Word) []found {
+	text, session := w.unquotedHome(), s.client
+	if text == "~" {
+		return names("~/")
 	}
-	for e, err := range s.client.List(ctx, where, false) {
+	if session == nil {
+		return nil
+	}
+	dir, base := path.Split(text)
+	where := s.abs(dir)
+	all := s.lookups.find(ctx, "there "+where, func(ctx context.Context) ([]string, error) {
+		return s.lookups.ask(session, func(c *remote.Client) ([]string, error) { return list(ctx, c, where) })
+	})
+	return within(w.Text[:len(w.Text)-len(base)], base, all)
+}
+
+// list returns the names in a directory of the server.
+func list(ctx context.Context, c *remote.Client, dir string) (names []string, err error) {
+	for e, err := range c.List(ctx, dir, false) {
 		if err != nil {
-			return names
+			return nil, err
 		}
-		if strings.HasPrefix(string(e.Name), ".") && !strings.HasPrefix(base, ".") {
+		name := string(e.Name)
+		if e.Kind == "dir" {
+			name += "/"
+		}
+		if names = append(names, name); len(names) > maxFound {
+			break
+		}
+	}
+	return names, nil
+}
+
+// within offers those of the names in a directory, which are sorted, that begin with base. Hidden ones have to be asked for.
+func within(dir, base string, all []string) (fit []found) {
+	first, _ := slices.BinarySearch(all, base)
+	for _, n := range all[first:] {
+		if !strings.HasPrefix(n, base) {
+			break
+		}
+		if n == "" || base == "" && n[0] == '.' {
 			continue
 		}
-		n := dir + string(e.Name)
-		if e.Kind == "dir" {
-			n += "/"
+		name := dir + n
+		if dir == "" && base == "" && (n[0] == '-' || plainName(n) != n) {
+			name = "./" + n // else it would be an option, or the home
 		}
-		names = append(names, n)
+		fit = append(fit, found{name: name})
 	}
-	return names
+	return fit
+}
+
+// orderWords offers what can stand in a command line of an administrator: the server knows.
+func (s *Shell) orderWords(ctx context.Context, c Command, words []Word) []found {
+	w := words[len(words)-1]
+	var typed []string
+	for _, w := range words[:len(words)-1] {
+		typed = append(typed, w.Text)
+	}
+	_, line, err := takeSecret(append(slices.Clone(c.Order), typed...))
+	switch {
+	case err != nil && typed[len(typed)-1] == newPasswordFile,
+		len(line) == 4 && line[0] == "user" && line[1] == "key" && line[2] == "add":
+		return s.filesHere(ctx, w)
+	case err != nil || s.client == nil:
+		return nil
+	}
+	begun := ""
+	if strings.HasPrefix(w.Text, "-") {
+		begun = "--"
+	}
+	line = append(line, begun)
+	session := s.client
+	all := s.lookups.find(ctx, "order "+strings.Join(line, "\x00"), func(ctx context.Context) ([]string, error) {
+		if !slices.Contains(session.Info().Rights, "admin") {
+			return nil, nil
+		}
+		return s.lookups.ask(session, func(c *remote.Client) ([]string, error) { return orderable(ctx, c, line) })
+	})
+	return names(all...)
+}
+
+// orderable asks the server what can be the last word of a command line.
+func orderable(ctx context.Context, c *remote.Client, line []string) (words []string, err error) {
+	answer, err := c.Admin(ctx, append([]string{"complete"}, line...), "", false, false)
+	if err != nil {
+		return nil, err
+	}
+	for l := range strings.Lines(answer.Output) {
+		word, _, _ := strings.Cut(strings.TrimSuffix(l, "\n"), "\t")
+		if !strings.HasPrefix(word, ":") && word != "" {
+			words = append(words, word)
+		}
+		if word == "--password-stdin" { // for which there is more to say from far away
+			words = append(words, newPasswordFile, newPasswordCommand)
+		}
+	}
+	return words, nil
 }

@@ -75,7 +75,7 @@ func ExitCode(err error) int {
 		code int
 	}{
 		{errInterrupted, exitStopped}, {context.Canceled, exitStopped}, {ErrInterrupt, exitStopped},
-		{errTerminated, exitTerminated}, {errStopped, exitTerminated}, {remote.ErrAuth, exitLogin}, {login.ErrNeedPassword, exitLogin},
+		{errTerminated, exitTerminated}, {errStopped, exitTerminated}, {term.ErrTerminated, exitTerminated}, {remote.ErrAuth, exitLogin}, {login.ErrNeedPassword, exitLogin},
 		{remote.ErrWrongPassword, exitLogin},
 		{transfer.ErrDiffers, exitConflict}, {remote.ErrSourceChanged, exitConflict}, {partial.ErrBusy, exitConflict},
 		{syscall.ENOSPC, exitSpace}, {syscall.EDQUOT, exitSpace},
@@ -202,7 +202,7 @@ func (s *Shell) report(cmd string, err error) int {
 	}
 	fmt.Fprintf(s.Err, "%s%s\n", cmd, explain(err))
 	if h := hintOf(err); h != "" {
-		fmt.Fprintf(s.Err, "hint: %s\n", h)
+		fmt.Fprintf(s.Err, "hint: %s\n", term.Escape(h))
 	}
 	return code
 }

@@ -36,9 +36,11 @@ func finders() []finder {
 
 func findCommand() Command {
 	var more strings.Builder
+	var options []string
 	more.WriteString("tests, all of which must hold:\n")
 	for _, f := range finders() {
 		fmt.Fprintf(&more, "  %-18s %s\n", "-"+f.name+" "+f.arg, f.help)
+		options = append(options, "-"+f.name)
 	}
 	more.WriteString(`Names come as the server finds them, in no order, and symbolic links are not followed. Quote what
 stands behind -name: find photos -name '*.jpg'.
@@ -46,7 +48,7 @@ stands behind -name: find photos -name '*.jpg'.
 	return Command{Name: "find", Group: "files", Usage: "find [DIR...] [-name GLOB] [-type f|d] [-size +N] [-mtime -DAYS] ...", Short: "find files on the server",
 		Examples: []string{"find photos -name '*.jpg'", "find -type f -size +100MiB -mtime -7"}, More: more.String(),
 		Fields: append(entryFields(), Field{"path", "string", "absolute"}, Field{"found", "integer", "summary: how many"}),
-		Login:  true, Max: -1, Args: There, Wire: []string{wire.CmdLs, wire.CmdStat}, Raw: true, Run: runFind}
+		Login:  true, Max: -1, Args: There, Wire: []string{wire.CmdLs, wire.CmdStat}, Raw: true, Words: options, Run: runFind}
 }
 
 func runFind(ctx context.Context, s *Shell, c *Call) error {

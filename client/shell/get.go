@@ -30,7 +30,7 @@ do directories; it takes the right to delete. The server is asked right before w
 is still the one that was fetched: what is put there in the moment after that is lost.
 ` + patternHelp,
 		Fields: movedFields(),
-		Login:  true, Min: 1, Max: -1, Args: There, Wire: []string{wire.CmdGet, wire.CmdVerify, wire.CmdStat, wire.CmdLs, wire.CmdRm},
+		Login:  true, Min: 1, Max: -1, Args: There + ThereElseHere, Values: map[string]Side{"name": Here, "dir": Here}, Wire: []string{wire.CmdGet, wire.CmdVerify, wire.CmdStat, wire.CmdLs, wire.CmdRm},
 		Flags: transferFlags, Run: runGet}
 }
 

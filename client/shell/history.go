@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/spf13/pflag"
@@ -29,7 +30,7 @@ where it began, so that ferry -b FILE does the same again; - prints them. A file
 is replaced with -f only. Where you were asked about files that were there already, the script
 has the option that says the same, if you answered the same each time. Lines that begin with a
 blank, and those that may hold a secret, are kept nowhere.`,
-		Max: 1, Fields: []Field{{"number", "integer", "place in the list, from 1"}, {"line", "string", "as it was typed"}},
+		Max: 1, Args: Free, Values: map[string]Side{"script": Here}, Fields: []Field{{"number", "integer", "place in the list, from 1"}, {"line", "string", "as it was typed"}},
 		Flags: func(f *pflag.FlagSet) {
 			f.String("script", "", "write this session to `FILE`")
 			f.BoolP("force", "f", false, "replace the file")
@@ -161,9 +162,12 @@ func (s *Shell) remember(line string) {
 	}
 }
 
-// secret tells whether a line may hold a secret: a command that takes one, or a password in an address, which is refused but
-// was typed all the same. A line that cannot be split is looked at word by word.
+// secret tells whether a line may hold a secret: a command that takes one, a password in an address, which is refused but was
+// typed all the same, an invite, or a variable that holds one of those. A line that cannot be split is looked at word by word.
 func (s *Shell) secret(line string) bool {
+	if strings.Contains(line, "@SHA256:") || strings.Contains(line, "FERRY_PASSWORD=") || strings.Contains(line, "FERRY_INVITE=") {
+		return true
+	}
 	cmds, err := Split(line)
 	if err != nil {
 		for _, w := range strings.Fields(line) {
@@ -241,7 +245,7 @@ func (h *history) load() {
 	}
 	long := end > maxLine || len(lines) > 2*maxHistory
 	for _, line := range lines[max(len(lines)-maxHistory, 0):] {
-		if len(line) > 0 && utf8.Valid(line) {
+		if len(line) > 0 && utf8.Valid(line) && !bytes.ContainsFunc(line, unicode.IsControl) { // which would go to the terminal as they are
 			h.lines = append(h.lines, string(line))
 		}
 	}

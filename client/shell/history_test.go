@@ -25,7 +25,7 @@ func TestSecretLines(t *testing.T) {
 	s.session.lines = nil
 	for _, line := range []string{
 		"pwd", " pwd", "\tls", "", "open alice:geheim@host", "open ferry://alice:geheim@host:8083/x", "ls; open 'a:geheim@h", "login a:geheim@h",
-		"invited geheim", "pwd && -INV geheim", "@inv 'geheim", "ls", "open ferry://alice@host:8083", "open unix:/run/a@b", "put a@b:c 'x:y'", "put 'a",
+		"help c0de@SHA256:abc", "'c0de@SHA256:abc", "!FERRY_PASSWORD=geheim ferry x", "!export FERRY_INVITE=geheim", "invited geheim", "pwd && -INV geheim", "@inv 'geheim", "ls", "open ferry://alice@host:8083", "open unix:/run/a@b", "put a@b:c 'x:y'", "put 'a",
 	} {
 		s.remember(line)
 		if cmds, err := Split(line); err == nil && len(cmds) == 1 {

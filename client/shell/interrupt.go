@@ -53,6 +53,7 @@ func (s *Shell) interruptible(ctx context.Context) (context.Context, func()) {
 			if n > 0 && s.programs.Load() == 0 {
 				s.Err.Abandon()
 				os.Stderr.WriteString("\n")
+				s.In.Close() // a question may have the terminal
 				os.Exit(exitStopped)
 			}
 		}

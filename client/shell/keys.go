@@ -21,7 +21,7 @@ const maxKeyFile = 64 << 10
 
 func keysCommand() Command {
 	return Command{Name: "keys", Group: "session", Usage: "keys [add FILE.pub | add agent [COMMENT] | del FINGERPRINT|COMMENT|FILE.pub]",
-		Short: "the public keys that log you in", Login: true, Max: 3, Args: Here,
+		Short: "the public keys that log you in", Login: true, Max: 3, Verbs: map[string]Side{"list": Nowhere, "add": Here, "add agent": Free, "del": Here},
 		Wire: []string{wire.CmdKeys, wire.CmdPutKey, wire.CmdDropKey, wire.CmdLogin, wire.CmdProof, wire.CmdKey},
 		More: "To add or remove one, a person types the password, unless the login was by a key. Sessions that came\n" +
 			"in by a removed key end.",
@@ -48,7 +48,7 @@ func (s *Shell) listKeys(ctx context.Context) error {
 		return err
 	}
 	for _, k := range keys {
-		if err := s.emit(k, strings.TrimSpace(k.Kind+" "+k.Fingerprint+" "+term.Escape(k.Comment))+"\n"); err != nil {
+		if err := s.emit(k, term.Escape(strings.TrimSpace(k.Kind+" "+k.Fingerprint+" "+k.Comment))+"\n"); err != nil {
 			return err
 		}
 	}
@@ -118,7 +118,7 @@ func (s *Shell) delKey(ctx context.Context, args []string) error {
 	if err := s.client.DropKey(ctx, proof, keys[0].Fingerprint); err != nil {
 		return err
 	}
-	s.say("%s no longer logs you in", keys[0].Fingerprint)
+	s.say("%s no longer logs you in", term.Escape(keys[0].Fingerprint))
 	return s.emitKey("removed", keys[0].Fingerprint)
 }
 

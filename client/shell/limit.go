@@ -9,7 +9,7 @@ import (
 
 func limitCommand() Command {
 	return Command{Name: "limit", Group: "jobs", Usage: "limit [RATE | 0]", Short: "how fast all transfers together may be, also those that run",
-		Examples: []string{"limit 2MiB/s", "limit 0"}, Max: 1,
+		Examples: []string{"limit 2MiB/s", "limit 0"}, Max: 1, Args: Free,
 		Fields: []Field{{"limit", "integer", "bytes a second, 0: none"}},
 		More:   "It is the setting of that name (set limit); 0 is none. A transfer with --limit RATE of its own keeps to that.\n", Run: runLimit}
 }

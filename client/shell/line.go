@@ -7,13 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
-	"unicode/utf8"
 
 	"ferry/client/term"
 
@@ -42,10 +41,9 @@ type LineReader interface {
 }
 
 const (
-	maxLine       = 1 << 20 // bytes in a line of a script
-	maxHistory    = 1000    // lines
-	maxCandidates = 200     // shown in a list
-	closeWait     = time.Second
+	maxLine    = 1 << 20 // bytes in a line of a script
+	maxHistory = 1000    // lines
+	closeWait  = time.Second
 )
 
 // LineOptions says how the line reader of a terminal behaves.
@@ -55,9 +53,9 @@ type LineOptions struct {
 	HistoryFile string
 
 	// Complete returns what can stand at byte pos of line in place of the replaceLen bytes before
-	// pos. Every candidate is written as it would be typed, with quotes, and begins with those
-	// bytes; what follows them is appended. It has to answer quickly: keys wait for it.
-	Complete func(line string, pos int) (candidates []string, replaceLen int)
+	// pos; what follows those bytes in a candidate is appended. It has to answer quickly: keys wait
+	// for it, Ctrl-C among them.
+	Complete func(line string, pos int) (candidates []Candidate, replaceLen int)
 }
 
 // NewTerminal returns a LineReader for the person at the terminal that is stdin. It writes to
@@ -72,8 +70,11 @@ func NewTerminal(o LineOptions) (LineReader, error) {
 		screen:   os.Stdout,
 		complete: o.Complete,
 		history:  history{path: o.HistoryFile},
+
+		interrupts: make(chan os.Signal, 1),
 	}
-	t.stdin = readline.NewCancelableStdin(keys{os.Stdin, t.suspend})
+	t.keys = keyboard{r: os.Stdin, suspend: t.suspend}
+	t.stdin = readline.NewCancelableStdin(&t.keys)
 	if !term.IsTerminal(os.Stdout) {
 		t.screen = os.Stderr
 	}
@@ -84,6 +85,7 @@ func NewTerminal(o LineOptions) (LineReader, error) {
 		Stdout:                 t.screen,
 		Stderr:                 t.screen,
 		AutoComplete:           completer{t},
+		Listener:               &t.keys,
 		DisableAutoSaveHistory: true,
 		HistoryLimit:           maxHistory,
 		FuncIsTerminal:         func() bool { return true },
@@ -95,6 +97,8 @@ func NewTerminal(o LineOptions) (LineReader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read from the terminal: %w", err)
 	}
+	// At a prompt Ctrl-C is a key as any other. A SIGINT from elsewhere must not end the program while the terminal is raw.
+	signal.Notify(t.interrupts, os.Interrupt)
 	t.history.load()
 	for _, line := range t.history.lines {
 		t.rl.SaveHistory(line)
@@ -105,16 +109,20 @@ func NewTerminal(o LineOptions) (LineReader, error) {
 // terminal is a LineReader on chzyer/readline.
 type terminal struct {
 	rl       *readline.Instance
+	keys     keyboard
 	stdin    *readline.CancelableStdin
 	screen   *os.File
 	state    *xterm.State // of the terminal before readline
-	complete func(line string, pos int) ([]string, int)
+	complete func(line string, pos int) ([]Candidate, int)
 	history  history
 	closing  sync.Once
+
+	interrupts chan os.Signal // which nobody listens to
 
 	mu      sync.Mutex  // held while a password is read, and by those who print
 	reading atomic.Bool // within Read
 	closed  atomic.Bool // readline draws no more
+	used    atomic.Bool // readline was asked for something
 }
 
 func (t *terminal) Read(prompt string) (string, error) {
@@ -124,6 +132,7 @@ func (t *terminal) Read(prompt string) (string, error) {
 	t.mu.Lock()
 	t.rl.SetPrompt(t.lastLine(prompt))
 	t.mu.Unlock()
+	t.used.Store(true)
 	t.reading.Store(true)
 	line, err := t.rl.Readline()
 	t.reading.Store(false)
@@ -140,7 +149,10 @@ func (t *terminal) Password(prompt string) (string, error) {
 	cfg.Prompt = t.lastLine(prompt)
 	cfg.MaskRune = '*'
 	cfg.FuncGetWidth = t.rl.Config.FuncGetWidth
+	cfg.Listener = t.rl.Config.Listener
+	cfg.DisableAutoSaveHistory = true               // which comes after the answer, and may already be that of the lines
 	cfg.Stdin = io.NopCloser(strings.NewReader("")) // is not read, but would be made anew each time
+	t.used.Store(true)
 	p, err := t.rl.ReadPasswordWithConfig(cfg)
 	cfg.Stdin.Close()
 	return string(p), interrupted(err)
@@ -198,13 +210,16 @@ func (t *terminal) Close() error {
 		t.stdin.Close()
 		closed := make(chan struct{})
 		go func() {
-			t.rl.Close()
-			close(closed)
+			defer close(closed)
+			if t.used.Load() { // else its goroutines may not have begun, and Close would race with that
+				t.rl.Close()
+			}
 		}()
 		select {
 		case <-closed:
 		case <-time.After(closeWait):
 		}
+		signal.Stop(t.interrupts)
 		if err = xterm.Restore(int(os.Stdin.Fd()), t.state); err != nil {
 			err = fmt.Errorf("restore the terminal: %w", err)
 		}
@@ -212,107 +227,12 @@ func (t *terminal) Close() error {
 	return err
 }
 
-// suspend stops the process group, as Ctrl-Z does where the terminal is not raw.
+// suspend is what Ctrl-Z does.
 func (t *terminal) suspend() {
 	t.rl.Terminal.ExitRawMode()
-	syscall.Kill(0, syscall.SIGTSTP)
+	term.Suspend()
 	t.rl.Terminal.EnterRawMode()
 	t.rl.Refresh()
-}
-
-// keys takes out the keys that break readline: Ctrl-S (a Ctrl-C after it crashes), Ctrl-Space
-// (a NUL, which it takes for the end) and Ctrl-Z (it would also stop the parent, which may be a
-// terminal window or sshd).
-type keys struct {
-	r       io.Reader
-	suspend func() // called for Ctrl-Z
-}
-
-func (k keys) Read(b []byte) (int, error) {
-	for {
-		n, err := k.r.Read(b)
-		if bytes.IndexByte(b[:n], 0x1a) >= 0 {
-			k.suspend()
-		}
-		kept := slices.DeleteFunc(b[:n], func(c byte) bool { return c == 0x13 || c == 0 || c == 0x1a })
-		if len(kept) > 0 || err != nil || n == 0 {
-			return len(kept), err
-		}
-	}
-}
-
-// completer hands readline at most one candidate. Its own list of several crashes on wide
-// characters, so that is printed here.
-type completer struct{ t *terminal }
-
-func (c completer) Do(runes []rune, pos int) ([][]rune, int) {
-	if c.t.complete == nil {
-		return nil, 0
-	}
-	before := string(runes[:pos])
-	candidates, replace := c.t.complete(string(runes), len(before))
-	if len(candidates) == 0 || replace < 0 || replace > len(before) {
-		return nil, 0
-	}
-	typed := before[len(before)-replace:]
-	suffix, found := strings.CutPrefix(commonPrefix(candidates), typed)
-	if found && suffix != "" {
-		return [][]rune{[]rune(suffix)}, 0
-	}
-	if len(candidates) > 1 {
-		columns, _ := term.Size(c.t.screen)
-		io.WriteString(printer(c), listCandidates(candidates, columns))
-	}
-	return nil, 0
-}
-
-// commonPrefix returns what all candidates begin with, whole characters only, and no half of a
-// backslash and the character it quotes.
-func commonPrefix(candidates []string) string {
-	prefix := candidates[0]
-	for _, c := range candidates[1:] {
-		n := 0
-		for n < len(prefix) && n < len(c) && prefix[n] == c[n] {
-			n++
-		}
-		for n < len(prefix) && n > 0 && !utf8.RuneStart(prefix[n]) {
-			n--
-		}
-		prefix = prefix[:n]
-	}
-	if slashes := len(prefix) - len(strings.TrimRight(prefix, `\`)); len(candidates) > 1 && slashes%2 == 1 {
-		prefix = prefix[:len(prefix)-1]
-	}
-	return prefix
-}
-
-// listCandidates writes the candidates in columns, down and then across.
-func listCandidates(candidates []string, columns int) string {
-	more := ""
-	if n := len(candidates) - maxCandidates; n > 0 {
-		candidates = candidates[:maxCandidates]
-		more = fmt.Sprintf("... and %d more\n", n)
-	}
-	cells := 1
-	names := make([]string, len(candidates))
-	for i, c := range candidates {
-		names[i] = term.Truncate(term.Escape(strings.TrimSuffix(c, " ")), columns-1)
-		cells = max(cells, term.Width(names[i])+2)
-	}
-	perRow := max(columns/cells, 1)
-	rows := (len(names) + perRow - 1) / perRow
-	var b strings.Builder
-	b.WriteByte('\n')
-	for row := range rows {
-		for i := row; i < len(names); i += rows {
-			b.WriteString(names[i])
-			if i+rows < len(names) {
-				b.WriteString(strings.Repeat(" ", cells-term.Width(names[i])))
-			}
-		}
-		b.WriteByte('\n')
-	}
-	return b.String() + more
 }
 
 // NewScript returns a LineReader for a script: no prompts, no history. Lines have at most 1 MiB;

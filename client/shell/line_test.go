@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
@@ -9,13 +10,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
-	"github.com/creack/pty"
-	"github.com/hinshun/vt10x"
 	"golang.org/x/sys/unix"
+
+	"ferry/internal/termtest"
 )
 
 // TestLineChild is the program the tests below run on a terminal of its own.
@@ -27,13 +26,16 @@ func TestLineChild(t *testing.T) {
 	words := strings.Fields(os.Getenv("LINE_TEST"))
 	r, err := NewTerminal(LineOptions{
 		HistoryFile: os.Getenv("LINE_TEST_HISTORY"),
-		Complete: func(line string, pos int) ([]string, int) {
+		Complete: func(line string, pos int) ([]Candidate, int) {
 			typed := line[strings.LastIndexByte(line[:pos], ' ')+1 : pos]
-			var found []string
+			var found []Candidate
 			for _, w := range words {
 				if strings.HasPrefix(w, typed) {
-					found = append(found, strings.ReplaceAll(w, "_", " "))
+					found = append(found, Candidate{Text: strings.ReplaceAll(w, "_", " ")})
 				}
+			}
+			if typed == "panic" {
+				panic("as asked")
 			}
 			return found, len(typed)
 		},
@@ -57,11 +59,30 @@ func TestLineChild(t *testing.T) {
 			return
 		case line == "password":
 			p, err := r.Password("Password: ")
+			if len(p) > minPaste {
+				p = summed(p)
+			}
 			fmt.Fprintf(r.Stdout(), "secret %x %v.\n", p, err)
+		case line == "crash":
+			panic("as asked")
 		case line == "history":
 			fmt.Fprintf(r.Stdout(), "%q.\n", r.History())
 		case line == "background":
 			go fmt.Fprintln(r.Stdout(), "from elsewhere")
+		case line == "noisy":
+			printed := make(chan bool)
+			go func() {
+				for i := range 200 {
+					fmt.Fprintf(r.Stdout(), "noise %d\n", i)
+				}
+				close(printed)
+			}()
+			p, err := r.Password("Password: ")
+			<-printed
+			fmt.Fprintf(r.Stdout(), "secret %x %v.\n", p, err)
+		case line == "length":
+			text, err := r.Read("paste: ")
+			fmt.Fprintf(r.Stdout(), "text %x %v.\n", summed(text), err)
 		}
 		if err == nil {
 			r.SaveHistory(line)
@@ -69,199 +90,222 @@ func TestLineChild(t *testing.T) {
 	}
 }
 
-// person sits at a terminal on which the child runs.
-type person struct {
-	t    *testing.T
-	ptm  *os.File
-	tty  *os.File
-	cmd  *exec.Cmd
-	mu   sync.Mutex
-	more *sync.Cond
-	vt   vt10x.Terminal
-	raw  strings.Builder
+// summed returns what stands for a text that is too long to be looked at.
+func summed(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return string(sum[:8])
 }
 
-func sit(t *testing.T, columns int, words, history string) *person {
+// sit starts the child on a terminal.
+func sit(t *testing.T, columns int, words, history string) *termtest.Terminal {
 	t.Helper()
-	ptm, tty, err := pty.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := pty.Setsize(ptm, &pty.Winsize{Cols: uint16(columns), Rows: 30}); err != nil {
-		t.Fatal(err)
-	}
-	p := &person{t: t, ptm: ptm, tty: tty, vt: vt10x.New(vt10x.WithSize(columns, 30))}
-	p.more = sync.NewCond(&p.mu)
-	p.cmd = exec.Command(os.Args[0], "-test.run=^TestLineChild$")
-	p.cmd.Env = append(os.Environ(), "LINE_TEST="+words+" ", "LINE_TEST_HISTORY="+history, "TERM=xterm")
-	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = tty, tty, tty
-	p.cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true, Setctty: true}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		buf := make([]byte, 4096)
-		for {
-			n, err := ptm.Read(buf)
-			p.mu.Lock()
-			p.vt.Write(buf[:n])
-			p.raw.Write(buf[:n])
-			p.more.Broadcast()
-			p.mu.Unlock()
-			if err != nil {
-				return
-			}
-		}
-	}()
-	t.Cleanup(func() {
-		p.cmd.Process.Kill()
-		p.cmd.Wait()
-		tty.Close()
-		<-ended
-		ptm.Close()
-	})
-	p.sees("1>>\n")
+	cmd := exec.Command(os.Args[0], "-test.run=^TestLineChild$")
+	cmd.Env = append(os.Environ(), "LINE_TEST="+words+" ", "LINE_TEST_HISTORY="+history)
+	p := termtest.Start(t, columns, 30, cmd)
+	p.See("1>>\n")
 	return p
 }
 
-func (p *person) types(keys string) {
-	p.t.Helper()
-	if _, err := p.ptm.WriteString(keys); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-// sees waits until text stands on the screen, and returns the screen without trailing blanks.
-func (p *person) sees(text string) string {
-	p.t.Helper()
-	const patience = 5 * time.Second
-	deadline := time.Now().Add(patience)
-	late := time.AfterFunc(patience, p.more.Broadcast)
-	defer late.Stop()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for {
-		var screen strings.Builder
-		for line := range strings.Lines(p.vt.String()) {
-			screen.WriteString(strings.TrimRight(line, " \n") + "\n")
-		}
-		if strings.Contains(screen.String(), text) {
-			return screen.String()
-		}
-		if !time.Now().Before(deadline) {
-			p.t.Fatalf("%q does not appear:\n%s\nraw: %q", text, strings.TrimRight(screen.String(), "\n"), p.raw.String())
-		}
-		p.more.Wait()
-	}
-}
-
 // leaves waits for the end of the child, which must have been orderly.
-func (p *person) leaves() {
-	p.t.Helper()
-	p.sees("child ends")
-	late := time.AfterFunc(20*time.Second, func() { p.cmd.Process.Kill() })
-	defer late.Stop()
-	if err := p.cmd.Wait(); err != nil {
-		p.mu.Lock()
-		p.t.Errorf("child: %v\n%s", err, p.raw.String())
-		p.mu.Unlock()
+func leaves(t *testing.T, p *termtest.Terminal) {
+	t.Helper()
+	p.See("child ends")
+	if code := p.Wait(); code != 0 {
+		t.Errorf("exit code %d\n%s", code, p.Raw()[max(0, len(p.Raw())-6000):])
 	}
-	state, err := unix.IoctlGetTermios(int(p.tty.Fd()), unix.TCGETS)
-	if err != nil || state.Lflag&(unix.ECHO|unix.ICANON|unix.ISIG) != unix.ECHO|unix.ICANON|unix.ISIG {
-		p.t.Errorf("the terminal is not as it was: %+v, %v", state, err)
+	if p.State() != p.Before {
+		t.Errorf("the terminal is %+v, not %+v", p.State(), p.Before)
 	}
 }
 
 func TestTerminal(t *testing.T) {
 	p := sit(t, 80, "", "")
-	p.types("hällo 日本\x01X\r")
-	p.sees(`read "Xhällo 日本" <nil>.`)
-	p.sees("2>>\n")
-	p.types("half\x03")
-	p.sees(`read "half" interrupted.`)
-	p.sees("3>>\n")
-	p.types("a\x13b\x03") // Ctrl-S, then Ctrl-C
-	p.sees(`read "ab" interrupted.`)
-	p.sees("4>>\n")
-	p.types("c\x00d\r") // Ctrl-Space
-	p.sees(`read "cd" <nil>.`)
-	p.sees("5>>\n")
-	p.types("background\r")
-	p.sees("from elsewhere")
-	p.sees("6>>\n")
-	p.types("\x1b[A\x1b[A!\r") // up, up
-	p.sees(`read "cd!" <nil>.`)
-	screen := p.sees("7>>\n")
+	p.Type("hällo 日本\x01X\r")
+	p.See(`read "Xhällo 日本" <nil>.`)
+	p.See("2>>\n")
+	p.Type("half\x03")
+	p.See(`read "half" interrupted.`)
+	p.See("3>>\n")
+	p.Type("a\x13b\x03") // Ctrl-S, then Ctrl-C
+	p.See(`read "ab" interrupted.`)
+	p.See("4>>\n")
+	p.Type("c\x00d\r") // Ctrl-Space
+	p.See(`read "cd" <nil>.`)
+	p.See("5>>\n")
+	p.Type("background\r")
+	p.See("from elsewhere")
+	p.See("6>>\n")
+	p.Type("\x1b[A\x1b[A!\r") // up, up
+	p.See(`read "cd!" <nil>.`)
+	screen := p.See("7>>\n")
 	if n := strings.Count(screen, "first\n"); n != 7 {
 		t.Errorf("first line of the prompt printed %d times:\n%s", n, screen)
 	}
-	p.types("e\x1af\r") // Ctrl-Z; this process group has no one to wake it, so it is not stopped
-	p.sees(`read "ef" <nil>.`)
-	p.sees("8>>\n")
-	p.types("\x04")
-	p.sees(`read "" EOF.`)
-	p.leaves()
+	p.Type("e\x1af\r") // Ctrl-Z; this process group has no one to wake it, so it is not stopped
+	p.See(`read "ef" <nil>.`)
+	p.See("8>>\n")
+	p.Type("\x04")
+	p.See(`read "" EOF.`)
+	leaves(t, p)
 }
 
 func TestTerminalComplete(t *testing.T) {
 	p := sit(t, 40, "report.pdf report.txt 日本語.txt 日本画.pdf only_one", "")
-	p.types("put o\t")
-	p.sees("put only one")
-	p.types("\r")
-	p.sees(`read "put only one" <nil>.`)
-	p.sees("2>>\n")
-	p.types("put r\t")
-	p.sees("put report.\n")
-	p.types("\t")
-	p.sees("report.pdf  report.txt\n2>> put report.\n")
-	p.types("p\t\r")
-	p.sees(`read "put report.pdf" <nil>.`)
-	p.sees("3>>\n")
-	p.types("put 日\t")
-	p.sees("put 日本\n")
-	p.types("\t")
-	p.sees("日本語.txt  日本画.pdf\n3>> put 日本\n")
-	p.types("画\t\r")
-	p.sees(`read "put 日本画.pdf" <nil>.`)
-	p.sees("4>>\n")
-	p.types("zz\t\t.\r")
-	p.sees(`read "zz." <nil>.`)
-	p.sees("5>>\n")
-	p.types("\x04")
-	p.leaves()
+	p.Type("put o\t")
+	p.See("put only one")
+	p.Type("\r")
+	p.See(`read "put only one" <nil>.`)
+	p.See("2>>\n")
+	p.Type("put r\t")
+	p.See("put report.\n")
+	p.Type("\t")
+	p.See("report.pdf  report.txt\n2>> put report.\n")
+	p.Type("p\t\r")
+	p.See(`read "put report.pdf" <nil>.`)
+	p.See("3>>\n")
+	p.Type("put 日\t")
+	p.See("put 日本\n")
+	p.Type("\t")
+	p.See("日本語.txt  日本画.pdf\n3>> put 日本\n")
+	p.Type("画\t\r")
+	p.See(`read "put 日本画.pdf" <nil>.`)
+	p.See("4>>\n")
+	p.Type("zz\t\t.\r")
+	p.See(`read "zz." <nil>.`)
+	p.See("5>>\n")
+	p.Type("\x04")
+	leaves(t, p)
+}
+
+// TestTerminalWide: candidates wider than the terminal are cut off, and no key after them does harm.
+func TestTerminalWide(t *testing.T) {
+	long := strings.Repeat("語", 30)
+	p := sit(t, 40, "x"+long+"1 x"+long+"2", "")
+	p.Type("x" + strings.Repeat("語", 5) + "\t\t")
+	p.See("…")
+	p.Type("\t\t\x01\x05.\r") // Ctrl-A, Ctrl-E
+	p.See("語.\"\n<nil>.")
+	p.See("2>>\n")
+	p.Type("\x04")
+	leaves(t, p)
+}
+
+// TestTerminalPaste: 10 000 pasted characters arrive as they are, and are not drawn anew for each of them.
+func TestTerminalPaste(t *testing.T) {
+	p := sit(t, 80, "", "")
+	var text strings.Builder
+	for i := range 2000 {
+		fmt.Fprintf(&text, "%04d語", i) // 5 characters
+	}
+	for _, where := range []struct{ command, prompt, kind string }{{"length", "paste:", "text"}, {"password", "Password:", "secret"}} {
+		p.Type(where.command + "\r")
+		p.See(where.prompt + "\n")
+		before := len(p.Raw())
+		p.Type(text.String() + "\r")
+		p.See(fmt.Sprintf("%s %x <nil>.", where.kind, summed(text.String())))
+		if drawn := len(p.Raw()) - before; drawn > 40*text.Len() {
+			t.Errorf("%d bytes are drawn for %d", drawn, text.Len())
+		}
+	}
+	p.See("3>>\n")
+	p.Type("\x12" + strings.Repeat("z", 2*minPaste) + "\x03") // Ctrl-R, which knows no pasting, and Ctrl-C
+	p.Type("\x03")
+	p.See("4>>\n")
+	p.Type("\x04")
+	leaves(t, p)
+}
+
+// TestTerminalNoise: what is printed while a password is typed waits until it is.
+func TestTerminalNoise(t *testing.T) {
+	p := sit(t, 80, "", "")
+	p.Type("noisy\r")
+	p.See("Password:")
+	p.Type("geheim\r")
+	p.See("secret 67656865696d <nil>.")
+	p.See("2>>\n")
+	p.Type("\x04")
+	leaves(t, p)
+}
+
+// TestTerminalPanic: a panic leaves the terminal as it was, be it in a command or while a key is handled.
+func TestTerminalPanic(t *testing.T) {
+	for _, keys := range []string{"panic\t", "crash\r"} {
+		p := sit(t, 80, "", "")
+		if p.State() == p.Before {
+			t.Fatal("the line editor is not at work")
+		}
+		p.Type(keys)
+		if code := p.Wait(); code != 2 || p.State() != p.Before {
+			t.Errorf("%q: exit code %d, %+v", keys, code, p.State())
+		}
+	}
+}
+
+// TestKeyboard: what is pasted is one key, what is typed is not, and what readline cannot have is gone.
+func TestKeyboard(t *testing.T) {
+	long := strings.Repeat("語", minPaste/3+1)
+	for _, test := range []struct {
+		pieces []string
+		want   string // ¶ for pasted text
+	}{
+		{[]string{"ls\r"}, "ls\r"},
+		{[]string{"a\x13\x00\x1a\x1c\x0fb"}, "ab"},
+		{[]string{"\u009b2J\u0085"}, "2J"},
+		{[]string{"\xe8\xaa", "\x9e"}, "語"},
+		{[]string{"\xff\xe8x"}, "\xff\xe8x"},
+		{[]string{long + "\r" + long}, "¶\r¶"},
+		{[]string{long + "\x1b[A"}, long + "\x1b[A"},
+		{[]string{"\x1b", "[A" + long}, "\x1b[A" + long},
+		{[]string{"\t"}, "\t"},
+		{[]string{long + "\tx"}, "¶"},
+		{[]string{"a" + string(pasteMark)}, "¶"},
+	} {
+		k := keyboard{suspend: func() {}}
+		for _, p := range test.pieces {
+			k.take([]byte(p))
+		}
+		if got := strings.ReplaceAll(string(k.out), string(pasteMark), "¶"); got != test.want {
+			t.Errorf("%q: %q, want %q", test.pieces, got, test.want)
+		}
+	}
+	k := keyboard{}
+	k.take([]byte(long + "\t"))
+	line, pos, ok := k.OnChange([]rune("a"+string(pasteMark)+"b"), 2, pasteMark)
+	if !ok || string(line) != "a"+long+" b" || pos != 2+len([]rune(long)) {
+		t.Errorf("%q, %d, %v", string(line), pos, ok)
+	}
+	if _, _, ok := k.OnChange([]rune("a"), 1, 'a'); ok {
+		t.Error("a key that was typed changes the line")
+	}
 }
 
 func TestTerminalPassword(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "history")
 	p := sit(t, 80, "", file)
-	p.types("password\r")
-	p.sees("Password:\n")
-	p.types("geheim\x7f\x00\x13M\r")
-	p.sees("secret 67656865694d <nil>.") // geheiM
-	p.sees("Password: ******")
-	p.sees("2>>\n")
-	p.types("password\r")
-	p.sees("Password:\n")
-	p.types("x\x03")
-	p.sees("secret  interrupted.")
-	p.sees("3>>\n")
-	p.types("\x1b[A\r") // up: the command, not the password, and once only
-	p.sees(`3>> password`)
-	p.sees("Password:\n")
-	p.types("\r")
-	p.sees("secret  <nil>.")
-	p.sees("4>>\n")
-	p.types("history\r")
-	p.sees(`["password"].`)
-	p.sees("5>>\n")
-	p.types("\x04")
-	p.leaves()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if strings.Contains(p.raw.String(), "gehei") {
-		t.Errorf("the password is on the screen: %q", p.raw.String())
+	p.Type("password\r")
+	p.See("Password:\n")
+	p.Type("geheim\x7f\x00\x13M\r")
+	p.See("secret 67656865694d <nil>.") // geheiM
+	p.See("Password: ******")
+	p.See("2>>\n")
+	p.Type("password\r")
+	p.See("Password:\n")
+	p.Type("x\x03")
+	p.See("secret  interrupted.")
+	p.See("3>>\n")
+	p.Type("\x1b[A\r") // up: the command, not the password, and once only
+	p.See(`3>> password`)
+	p.See("Password:\n")
+	p.Type("\r")
+	p.See("secret  <nil>.")
+	p.See("4>>\n")
+	p.Type("history\r")
+	p.See(`["password"].`)
+	p.See("5>>\n")
+	p.Type("\x04")
+	leaves(t, p)
+	if strings.Contains(p.Raw(), "gehei") {
+		t.Errorf("the password is on the screen: %q", p.Raw())
 	}
 	if data, err := os.ReadFile(file); err != nil || string(data) != "password\nhistory\n" {
 		t.Errorf("history file: %q, %v", data, err)
@@ -271,16 +315,16 @@ func TestTerminalPassword(t *testing.T) {
 func TestTerminalHistory(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "history")
 	p := sit(t, 80, "", file)
-	p.types("one\r")
-	p.sees("2>>\n")
-	p.types(" secret\r")
-	p.sees("3>>\n")
-	p.types("two\r")
-	p.sees("4>>\n")
-	p.types("two\r")
-	p.sees("5>>\n")
-	p.types("\x04")
-	p.leaves()
+	p.Type("one\r")
+	p.See("2>>\n")
+	p.Type(" secret\r")
+	p.See("3>>\n")
+	p.Type("two\r")
+	p.See("4>>\n")
+	p.Type("two\r")
+	p.See("5>>\n")
+	p.Type("\x04")
+	leaves(t, p)
 	info, err := os.Lstat(file)
 	if err != nil || info.Mode() != 0o600 {
 		t.Fatalf("history file: %v, %v", info, err)
@@ -290,25 +334,23 @@ func TestTerminalHistory(t *testing.T) {
 	}
 
 	p = sit(t, 80, "", file)
-	p.types("\x1b[A\x1b[A!\r")
-	p.sees(`read "one!" <nil>.`)
-	p.sees("2>>\n")
-	p.types("history\r")
-	p.sees(`["one" "two" "one!"].`)
-	p.sees("3>>\n")
-	p.types("\x04")
-	p.leaves()
+	p.Type("\x1b[A\x1b[A!\r")
+	p.See(`read "one!" <nil>.`)
+	p.See("2>>\n")
+	p.Type("history\r")
+	p.See(`["one" "two" "one!"].`)
+	p.See("3>>\n")
+	p.Type("\x04")
+	leaves(t, p)
 }
 
 func TestTerminalCloseWhileReading(t *testing.T) {
 	p := sit(t, 80, "", "")
-	p.types("half")
-	p.sees("1>> half\n")
-	if err := p.cmd.Process.Signal(unix.SIGUSR1); err != nil {
-		t.Fatal(err)
-	}
-	p.sees(`read "" EOF.`)
-	p.leaves()
+	p.Type("half")
+	p.See("1>> half\n")
+	p.Signal(unix.SIGUSR1)
+	p.See(`read "" EOF.`)
+	leaves(t, p)
 }
 
 func TestHistoryFile(t *testing.T) {
@@ -363,6 +405,14 @@ func TestHistoryFile(t *testing.T) {
 	}
 }
 
+// candidates returns candidates that are shown as they are typed.
+func candidates(texts ...string) (all []Candidate) {
+	for _, text := range texts {
+		all = append(all, Candidate{Text: text})
+	}
+	return all
+}
+
 func TestCommonPrefix(t *testing.T) {
 	for _, test := range []struct {
 		candidates []string
@@ -375,22 +425,26 @@ func TestCommonPrefix(t *testing.T) {
 		{[]string{`a\ b`, `a\(b`}, "a"},
 		{[]string{`a\\b`, `a\\c`}, `a\\`},
 		{[]string{"a", ""}, ""},
+		{[]string{"cafe\u0301.txt", "cafe\u0300.txt"}, "caf"}, // a letter goes with its mark
+		{[]string{"cafe\u0301a", "cafe\u0301b"}, "cafe\u0301"},
+		{[]string{"e\u0301", "e"}, ""},
+		{[]string{"\u0301", "\u0301a"}, "\u0301"},
 	} {
-		if got := commonPrefix(test.candidates); got != test.want {
+		if got := commonPrefix(candidates(test.candidates...)); got != test.want {
 			t.Errorf("commonPrefix(%q) = %q, want %q", test.candidates, got, test.want)
 		}
 	}
 }
 
 func TestListCandidates(t *testing.T) {
-	got := listCandidates([]string{"a ", "\x1b[2J", strings.Repeat("日", 30), "b"}, 20)
+	got := listCandidates(append(candidates("a ", "\x1b[2J", strings.Repeat("日", 30)), Candidate{"x/b", "b"}), 20)
 	if want := "\na\n\\x1b[2J\n日日日日日日日日日…\nb\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got, want := listCandidates([]string{"1", "2", "3", "4", "5"}, 9), "\n1  3  5\n2  4\n"; got != want {
+	if got, want := listCandidates(candidates("1", "2", "3", "4", "5"), 9), "\n1  3  5\n2  4\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got := listCandidates(slices.Repeat([]string{"x"}, maxCandidates+7), 80); !strings.HasSuffix(got, "\n... and 7 more\n") {
+	if got := listCandidates(slices.Repeat(candidates("x"), maxCandidates+7), 80); !strings.HasSuffix(got, "\n... and 7 more\n") {
 		t.Errorf("got %q", got)
 	}
 }

@@ -32,7 +32,7 @@ func runOpen(ctx context.Context, s *Shell, c *Call) error {
 	s.dir, s.before = "/", "/"
 	s.settle()
 	if t.User == "" {
-		s.say("address is %s; type: login NAME", t.Address)
+		s.say("address is %s; type: login NAME", term.Escape(t.Address))
 		return nil
 	}
 	return s.enter(ctx, t)
@@ -134,7 +134,7 @@ func ParseTarget(text string) (Target, error) {
 
 func loginCommand() Command {
 	return Command{Name: "login", Group: "session", Usage: "login NAME", Short: "log in on the chosen server",
-		Examples: []string{"login alice", "login bob@files.example.org"}, Min: 1, Max: 1, Wire: []string{wire.CmdHello, wire.CmdLogin, wire.CmdProof, wire.CmdKey, wire.CmdAttach}, Run: func(ctx context.Context, s *Shell, c *Call) error {
+		Examples: []string{"login alice", "login bob@files.example.org"}, Min: 1, Max: 1, Args: Logins, Wire: []string{wire.CmdHello, wire.CmdLogin, wire.CmdProof, wire.CmdKey, wire.CmdAttach}, Run: func(ctx context.Context, s *Shell, c *Call) error {
 			name := c.Args()[0]
 			if strings.ContainsAny(name, "@:/") {
 				return runOpen(ctx, s, c)

@@ -17,6 +17,7 @@ func passwdCommand() Command {
 			"password.",
 		Examples: []string{"passwd", "passwd --new-password-file ~/.ferry-password"},
 		Secret:   true, // somebody will type the password behind it
+		Values:   map[string]Side{"new-password-file": Here},
 		Fields:   []Field{{"user", "string", "name of the account"}, {"changed", "boolean", "true"}, {"password", "string", "the new one, with --generate only"}},
 		Run: func(ctx context.Context, s *Shell, c *Call) error {
 			old, err := s.present(ctx)

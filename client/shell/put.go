@@ -62,7 +62,7 @@ compared, not only length and time. What failed, was skipped or changed meanwhil
 do directories, symbolic links and what one leads to.
 ` + patternHelp,
 		Fields: movedFields(),
-		Login:  true, Min: 1, Max: -1, Args: Here, Wire: []string{wire.CmdPut, wire.CmdData, wire.CmdCheck, wire.CmdCommit, wire.CmdStat, wire.CmdMkdir},
+		Login:  true, Min: 1, Max: -1, Args: Here + HereElseThere, Values: map[string]Side{"name": There, "dir": There}, Wire: []string{wire.CmdPut, wire.CmdData, wire.CmdCheck, wire.CmdCommit, wire.CmdStat, wire.CmdMkdir},
 		Flags: func(f *pflag.FlagSet) {
 			transferFlags(f)
 			f.String("sync", "full", "`MODE` full waits until it is on disk, none does not")

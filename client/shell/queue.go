@@ -8,7 +8,7 @@ import (
 
 func queueCommand() Command {
 	return Command{Name: "queue", Group: "jobs", Usage: "queue [COMMAND...] | queue -d N...", Short: "run commands in the background, one after the other",
-		Examples: []string{"queue put -r site", "queue 'get a.iso && rm a.iso'", "queue -d 2"}, Fields: jobFields(), Max: -1, Line: true, Args: Commands,
+		Examples: []string{"queue put -r site", "queue 'get a.iso && rm a.iso'", "queue -d 2"}, Fields: jobFields(), Max: -1, Line: true, Args: Numbers,
 		More: `Without a command it shows the queue. What is queued begins when what was queued before it has ended,
 however that went. What is behind the name is the command, with its > and |; one argument in quotes
 can hold several. -d takes jobs out of the queue, and stops the one that runs.

@@ -14,7 +14,7 @@ import (
 
 func registerCommand() Command {
 	return Command{Name: "register", Group: "session", Usage: "register NAME[@HOST[:PORT]] [--invite-file FILE] [--new-password-file FILE | ...]",
-		Short: "make an account for yourself, where the server allows that", Min: 1, Max: 1, Wire: []string{wire.CmdHello, wire.CmdRegister},
+		Short: "make an account for yourself, where the server allows that", Min: 1, Max: 1, Args: Logins, Values: map[string]Side{"invite-file": Here, "new-password-file": Here}, Wire: []string{wire.CmdHello, wire.CmdRegister},
 		More: "The invite, CODE@SHA256:..., comes from the administrator and names the server's key, too: it is\n" +
 			"asked for, or taken from a file or FERRY_INVITE. Without one the server must be known, or given with\n" +
 			"--fingerprint. The password is typed twice; in a script it is that of the login (--password-file ...).\n" +

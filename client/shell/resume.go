@@ -21,7 +21,7 @@ func resumeCommand() Command {
 		Examples: []string{"resume", "resume all", "resume 2", "resume --drop 1"}, Fields: append(movedFields(), Field{"number", "integer", "place in the list, from 1"}, Field{"kind", "string", "put or get"}, Field{"remote", "string", "on the server"},
 			Field{"done", "integer", "bytes that are there"}, Field{"since", "time", "when it began"},
 			Field{"source", "string", "unchanged, changed, on another machine, or why it cannot be read"}, Field{"live", "boolean", "it is being sent now"}),
-		Login: true, Max: -1, Wire: []string{wire.CmdResume, wire.CmdDrop},
+		Login: true, Max: -1, Verbs: map[string]Side{"all": Nowhere}, Wire: []string{wire.CmdResume, wire.CmdDrop},
 		Flags: func(f *pflag.FlagSet) { f.Bool("drop", false, "give up instead: remove what was moved so far") }, Run: runResume}
 }
 

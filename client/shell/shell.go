@@ -71,6 +71,8 @@ type Shell struct {
 	lines    int          // read so far
 	session  session      // what worked so far
 	private  bool         // the line is kept nowhere
+	typing   bool         // a line is being typed, not an answer
+	lookups  lookups
 	quit     bool
 	answers  map[verdict]bool // of a person to questions of this command
 	all      bool             // "replace all" was among them
@@ -231,7 +233,7 @@ func (s *Shell) run(ctx context.Context, first string) int {
 // read returns the next line. That of a script may never come, so it is not waited for when the program is to end.
 func (s *Shell) read(ctx context.Context) (string, error) {
 	if s.Person {
-		return s.In.Read(s.prompt())
+		return s.typed()
 	}
 	type line struct {
 		text string

@@ -5,7 +5,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -24,7 +23,7 @@ person is asked first, unless -f is given. With more than --max-delete to remove
 done at all.
 ` + patternHelp,
 		Fields: movedFields(),
-		Login:  true, Min: 2, Max: 3, Args: Here, Wire: []string{wire.CmdLs, wire.CmdPut, wire.CmdGet, wire.CmdVerify, wire.CmdMkdir, wire.CmdRm, wire.CmdRmdir},
+		Login:  true, Min: 2, Max: 3, Verbs: map[string]Side{"up": Here + There, "down": There + Here}, Wire: []string{wire.CmdLs, wire.CmdPut, wire.CmdGet, wire.CmdVerify, wire.CmdMkdir, wire.CmdRm, wire.CmdRmdir},
 		Flags: func(f *pflag.FlagSet) {
 			f.SortFlags = false
 			f.BoolP("force", "f", false, "no questions; a file may replace a directory and the other way round")
@@ -92,21 +91,4 @@ func (s *Shell) syncDown(names []string) (transfer.Root, error) {
 		local, chosen = ".", true
 	}
 	return transfer.Root{Local: filepath.Clean(s.local(local)), Remote: from, Chosen: chosen}, nil
-}
-
-// syncSide tells where the name lies that is being typed last; Nowhere: it is up or down.
-func syncSide(words []Word) Side {
-	var before []string
-	for _, w := range words[:len(words)-1] {
-		if !strings.HasPrefix(w.Text, "-") {
-			before = append(before, w.Text)
-		}
-	}
-	if len(before) == 0 {
-		return Nowhere
-	}
-	if (before[0] == "down") == (len(before) == 1) {
-		return There
-	}
-	return Here
 }

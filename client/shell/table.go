@@ -26,6 +26,11 @@ const (
 	Aliases   Side = "a" // names of aliases
 	Bookmarks Side = "b" // names of bookmarks
 	Numbers   Side = "j" // numbers of jobs
+	Logins    Side = "l" // a user, and behind an @ servers that are known
+	Free      Side = "-" // whatever one likes
+
+	HereElseThere Side = "H" // files of this machine, and if none fits, on the server
+	ThereElseHere Side = "T" // the other way round
 )
 
 // at returns the side of an argument, counted from 0.
@@ -46,14 +51,18 @@ type Command struct {
 	Short    string // one line
 	More     string // further lines
 	Examples []string
-	Login    bool     // needs a session
-	Raw      bool     // takes its words as they are: its options are its own
-	Line     bool     // its arguments are a command: what is behind > or | is that one's
-	Secret   bool     // what is typed with it may be secret: its lines are never kept
-	Min, Max int      // how many arguments it takes; Max -1: any
-	Args     Side     // what Tab completes
-	Wire     []string // the protocol's commands that it uses
-	Fields   []Field  // of its results with --json
+	Login    bool            // needs a session
+	Raw      bool            // takes its words as they are: its options are its own
+	Line     bool            // its arguments are a command: what is behind > or | is that one's
+	Secret   bool            // what is typed with it may be secret: its lines are never kept
+	Min, Max int             // how many arguments it takes; Max -1: any
+	Args     Side            // what Tab completes
+	Verbs    map[string]Side // words that come first, and what Tab completes behind each
+	Values   map[string]Side // of options that are names
+	Words    []string        // the options of a Raw command
+	Order    []string        // the words of ferryd that an administrator's command stands for
+	Wire     []string        // the protocol's commands that it uses
+	Fields   []Field         // of its results with --json
 	Flags    func(*pflag.FlagSet)
 	Run      func(ctx context.Context, s *Shell, c *Call) error
 }

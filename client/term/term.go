@@ -8,12 +8,17 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
 
-// ErrInterrupt says that Ctrl-C ended the question.
-var ErrInterrupt = errors.New("interrupted")
+// How a question can end without an answer.
+var (
+	ErrInterrupt  = errors.New("interrupted") // by Ctrl-C
+	ErrTerminated = errors.New("terminated")  // because the program is to end
+)
 
 // IsTerminal reports whether f is a terminal.
 func IsTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
@@ -38,9 +43,37 @@ func dumb() bool {
 	return t == "dumb" || t == ""
 }
 
+// suspendWait is how long a signal to stop may take.
+const suspendWait = 100 * time.Millisecond
+
+// Suspend stops the process group, as Ctrl-Z does where nobody listens to it, and returns when it goes on. The terminal must
+// be as others expect it. Where no shell could wake the group it does nothing.
+func Suspend() {
+	if !wakeable() {
+		return
+	}
+	woken := make(chan os.Signal, 1)
+	signal.Notify(woken, syscall.SIGCONT)
+	defer signal.Stop(woken)
+	syscall.Kill(0, syscall.SIGSTOP) // what SIGTSTP does is not to be had again once somebody was notified of it
+	select {
+	case <-woken:
+	case <-time.After(suspendWait):
+	}
+}
+
+// wakeable tells whether the parent is a shell of this terminal, or a program that such a shell has started.
+func wakeable() bool {
+	parent := os.Getppid()
+	session, err := unix.Getsid(parent)
+	own, _ := unix.Getsid(0)
+	group, _ := unix.Getpgid(parent)
+	return err == nil && session == own && (group != unix.Getpgrp() || parent != session)
+}
+
 // Password asks on the controlling terminal, whatever stdin and stdout are, and reads one line
-// without echo. On SIGINT, SIGTERM or SIGHUP the echo is restored first and ErrInterrupt
-// returned; one more line may then still be taken from the terminal, so the caller should exit.
+// without echo. Ctrl-Z stops the program with the echo on. On SIGINT, SIGTERM or SIGHUP the echo
+// is restored first and ErrInterrupt or ErrTerminated returned; one more line may then still be taken from the terminal, so the caller should exit.
 func Password(prompt string) (string, error) {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
@@ -53,7 +86,7 @@ func Password(prompt string) (string, error) {
 		return "", fmt.Errorf("ask for a password: %w", err)
 	}
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGTSTP)
 	defer signal.Stop(signals)
 
 	type answer struct {
@@ -66,17 +99,28 @@ func Password(prompt string) (string, error) {
 		p, err := term.ReadPassword(fd)
 		answers <- answer{p, err}
 	}()
-	select {
-	case a := <-answers:
-		fmt.Fprintln(tty)
-		if a.err != nil {
-			return "", fmt.Errorf("ask for a password: %w", a.err)
+	for {
+		select {
+		case a := <-answers:
+			fmt.Fprintln(tty)
+			if a.err != nil {
+				return "", fmt.Errorf("ask for a password: %w", a.err)
+			}
+			return string(a.password), nil
+		case s := <-signals:
+			silent, _ := term.GetState(fd)
+			// Restored by the state from before, which ReadPassword has changed or is about to change.
+			err := term.Restore(fd, state)
+			fmt.Fprintln(tty)
+			switch s {
+			case os.Interrupt:
+				return "", errors.Join(ErrInterrupt, err)
+			case syscall.SIGTERM, syscall.SIGHUP:
+				return "", errors.Join(ErrTerminated, err)
+			}
+			Suspend()
+			term.Restore(fd, silent)
+			fmt.Fprint(tty, prompt)
 		}
-		return string(a.password), nil
-	case <-signals:
-		// Restored by the state from before, which ReadPassword has changed or is about to change.
-		err := term.Restore(fd, state)
-		fmt.Fprintln(tty)
-		return "", errors.Join(ErrInterrupt, err)
 	}
 }
