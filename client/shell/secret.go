@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"ferry/client/remote"
+	"ferry/client/term"
 	"ferry/shared/login"
 )
 
@@ -97,7 +98,7 @@ func (s *Shell) newPassword(ctx context.Context, c *Call, user string) (password
 
 // typedTwice asks a person for a new password. Whether it is good is said before it is typed again.
 func (s *Shell) typedTwice(user string) (string, error) {
-	first, err := s.Ask(fmt.Sprintf("New password of %s: ", user))
+	first, err := s.Ask(fmt.Sprintf("New password of %s: ", term.Escape(user)))
 	if err == nil {
 		err = strong(user, first)
 	}
