@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 )
 
 // stage is a shell with a command `hold NAME`, which tells that it began and waits until it is let go, or stopped.
@@ -157,6 +158,44 @@ func TestJobLines(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}
+}
+
+// TestHush: while a program has the terminal what jobs say is kept, and when there is too much of it they wait.
+func TestHush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []string
+		w := writes(func(b []byte) { got = append(got, string(b)) })
+		var h hush
+		one, other := hushed{&h, w}, hushed{&h, w}
+		io.WriteString(one, "before\n")
+		h.begin()
+		h.begin()
+		io.WriteString(one, "a\n")
+		io.WriteString(other, "b\n")
+		h.end()
+		large := strings.Repeat("x", maxHushed)
+		io.WriteString(one, large)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			io.WriteString(other, "c\n")
+		}()
+		synctest.Wait()
+		select {
+		case <-done:
+			t.Error("nobody waits")
+		default:
+		}
+		if len(got) != 1 {
+			t.Errorf("%d were not kept", len(got))
+		}
+		h.end()
+		<-done
+		io.WriteString(one, "after\n")
+		if want := []string{"before\n", "a\n", "b\n", large, "c\n", "after\n"}; !slices.Equal(got, want) {
+			t.Errorf("%d lines: %.100q", len(got), got)
+		}
+	})
 }
 
 // writes is a writer that is a function.

@@ -63,7 +63,8 @@ The first command that fails ends the run, and its exit code is ferry's (help ex
 a command tolerates that, and && and || do as in sh. -b shows each command on stderr before it
 runs, as >> put a; @ in front of one hides that, and -q hides all. Nobody is asked: put replaces,
 get does not unless -f is given. With --json results, errors and a summary of each command are
-objects, one a line. history --script FILE makes a script of what you did.
+objects, one a line. What runs in the background is waited for in the end (help jobs). history
+--script FILE makes a script of what you did.
 `
 
 const transferHelp = `put and get need no other command to go on: the same one again moves what is missing, after a

@@ -137,6 +137,11 @@ func (s *Shell) front(ctx context.Context, cmd *exec.Cmd) (wait func() error, er
 		return nil, err
 	}
 	s.programs.Add(1)
+	speak := func() {}
+	if s.Err.OnTerminal() {
+		s.hush.begin()
+		speak = s.hush.end
+	}
 	ended := make(chan struct{})
 	signal := func(sig syscall.Signal) { cmd.Process.Signal(sig) }
 	if s.job != nil {
@@ -163,6 +168,7 @@ func (s *Shell) front(ctx context.Context, cmd *exec.Cmd) (wait func() error, er
 		err := cmd.Wait()
 		close(ended)
 		s.programs.Add(-1)
+		speak()
 		return err
 	}, nil
 }

@@ -64,6 +64,7 @@ type Shell struct {
 	limit    transfer.Limit // of the command that is running; without one overall holds
 	overall  transfer.Limit // of the session
 	jobs     jobs
+	hush     hush
 	job      *background  // whose shell this is; nil: the one in front
 	stdout   io.Writer    // Out, while that is where the results of one command go
 	programs atomic.Int32 // of this machine that have the terminal now

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"ferry/client/config"
@@ -16,13 +17,14 @@ import (
 // there are no bars but those of what is in front.
 func (s *Shell) voice(b *background) *term.Progress {
 	mode := s.setting(config.Progress).Text()
+	out := hushed{&s.hush, s.Err}
 	if s.JSON || mode == "json" { // programs find the number in the objects
-		return term.NewProgress(s.Err, mode)
+		return term.NewProgress(out, mode)
 	}
 	if s.Err.OnTerminal() {
 		mode = "none"
 	}
-	b.voice = &marked{w: s.Err, mark: fmt.Sprintf("[%d] ", b.number)}
+	b.voice = &marked{w: out, mark: fmt.Sprintf("[%d] ", b.number)}
 	return term.NewProgress(b.voice, mode)
 }
 
@@ -34,9 +36,70 @@ func (s *Shell) above() *whole {
 	case !ok || !term.IsTerminal(f):
 		return &whole{w: s.stdout}
 	case s.Err.OnTerminal():
-		return &whole{w: s.Err, screen: f}
+		return &whole{w: hushed{&s.hush, s.Err}, screen: f}
 	}
-	return &whole{w: s.In.Stdout(), screen: f}
+	return &whole{w: hushed{&s.hush, s.In.Stdout()}, screen: f}
+}
+
+// maxHushed is how many bytes are kept; then jobs wait.
+const maxHushed = 1 << 20
+
+// hush keeps what jobs say while a program has the terminal, so that nothing is written over an editor. The zero value is
+// ready.
+type hush struct {
+	mu       sync.Mutex
+	programs int
+	over     chan struct{} // closed when the last of them has ended
+	kept     []func()      // writes
+	size     int           // of all of them
+}
+
+// begin is told of a program that has the terminal.
+func (h *hush) begin() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.programs++; h.programs == 1 {
+		h.over = make(chan struct{})
+	}
+}
+
+// end is told that it has ended.
+func (h *hush) end() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.programs--; h.programs > 0 {
+		return
+	}
+	for _, write := range h.kept {
+		write()
+	}
+	h.kept, h.size = nil, 0
+	close(h.over)
+}
+
+// hushed is a writer for jobs.
+type hushed struct {
+	*hush
+	w io.Writer
+}
+
+// Write implements io.Writer.
+func (h hushed) Write(b []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for h.programs > 0 && h.size >= maxHushed {
+		over := h.over
+		h.mu.Unlock()
+		<-over
+		h.mu.Lock()
+	}
+	if h.programs == 0 {
+		return h.w.Write(b)
+	}
+	text := bytes.Clone(b)
+	h.kept = append(h.kept, func() { h.w.Write(text) })
+	h.size += len(text)
+	return len(b), nil
 }
 
 // marked writes whole lines with a mark in front of each.
