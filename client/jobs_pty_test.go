@@ -1,0 +1,76 @@
+package main
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+
+	"ferry/internal/termtest"
+)
+
+// TestPersonHasJobs: what a job has to say spoils neither a line that is being typed nor the bar of what is in front; fg shows
+// its bar and Ctrl-C stops it; who leaves is asked, and a signal stops the rest so that it can be gone on with.
+func TestPersonHasJobs(t *testing.T) {
+	s := newSeat(t)
+	s.write(s.here, "big", pattern(6<<20, 5))
+	p := s.sit()
+	prompt := "alice@" + s.proxy.Addr() + ":/>>"
+	// shows waits until the last lines of the screen begin like these, each of them once.
+	shows := func(lines ...string) {
+		t.Helper()
+		p.Until(strings.Join(lines, "\n"), func(screen string) bool {
+			got := strings.Split(strings.TrimRight(screen, "\n"), "\n")
+			if len(got) < len(lines) {
+				return false
+			}
+			for i, line := range got[len(got)-len(lines):] {
+				if !strings.HasPrefix(line, lines[i]) || strings.HasPrefix(lines[i], prompt) && line != lines[i] {
+					return false
+				}
+			}
+			return true
+		})
+	}
+	p.Type("put --limit 4M big &\r")
+	shows(prompt+" put --limit 4M big &", "[1] put --limit 4M big", prompt)
+	p.Type("ls -1 b")
+	shows("[1] put --limit 4M big", prompt+" ls -1 b")
+	shows("[1] put --limit 4M big", "[1] stored big: 6 MiB sent at ", prompt+" ls -1 b")
+	p.Type("ig\r")
+	shows("[1] stored big: ", prompt+" ls -1 big", "big", prompt)
+
+	p.Type("put --limit 8M big -o one & put --limit 3M big -o two\r")
+	p.See(" of 6 MiB")
+	shows(prompt+" put --limit 8M big -o one & put --limit 3M big -o two", "[2] put --limit 8M big -o one", "[2] stored one: 6 MiB sent",
+		"stored two: 6 MiB sent", prompt)
+
+	before := s.staged()
+	p.Type("put --limit 2M big -o three &\r")
+	p.See("[3] put --limit 2M big -o three\n")
+	s.until("a block was moved", func() bool { return s.staged() > before+1<<20 })
+	p.Type("fg\r")
+	p.Until("a bar", func(screen string) bool { return strings.Contains(screen, "MiB of 6 MiB") })
+	p.Type("\x03")
+	p.See("[3] put: interrupted\n")
+	shows("fg: interrupted", prompt)
+	p.Type("put big -o three\r")
+	p.Until("it goes on", func(screen string) bool {
+		return strings.Contains(screen, "stored three: 6 MiB, ") && strings.Contains(screen, " reused and verified, ")
+	})
+
+	p.Type("put --limit 1M big -o four &\r")
+	p.See("[3] put --limit 1M big -o four\n")
+	p.Type("quit\r")
+	p.See("1 job is not done: [w]ait, [s]top (what was moved is kept), or stay? [w/s/N]\n")
+	p.Type("\r")
+	shows("quit: some jobs are not done", "hint: ", prompt)
+	p.Signal(syscall.SIGTERM)
+	s.leave(p, 143)
+	p.See("[3] put: terminated\n")
+	p = termtest.Start(t, 100, 30, s.command("alice@"+s.proxy.Addr(), "-c", "put big -o four"))
+	p.See("Password of alice")
+	p.Type(password + "\r")
+	p.See("stored four: 6 MiB")
+	s.leave(p, 0)
+
+}
