@@ -34,6 +34,7 @@ type conn struct {
 	asked   time.Time // when the first of pending was sent
 	acked   uint64    // bytes the peer's kernel had taken when the watch last looked
 	alive   time.Time
+	pace    int64         // that the last message was a sign of life for, else 0
 	handing bool          // an answer is there and waits for its taker
 	room    chan struct{} // holds one for each body that is being read or not yet done with
 }
@@ -310,8 +311,8 @@ func (c *conn) receive() error {
 	if !top.More {
 		c.pending = c.pending[1:]
 	}
-	beat := top.More && top.Size == nil && len(header) <= len(`{"more":true}`)
-	c.handing = !beat
+	beat := top.More && top.Size == nil && (top.Pace > 0 || len(header) <= len(`{"more":true}`))
+	c.handing, c.pace = !beat, top.Pace
 	c.mu.Unlock()
 	if beat {
 		return nil // a sign of life

@@ -17,6 +17,7 @@ type State struct {
 	Due   string    // command of the oldest request without an answer, "" if the server owes none
 	Heard time.Time // when bytes last came, or that request left if nothing has come since; zero if no answer is due
 	Full  bool      // an answer is here that nobody takes: this side is busy
+	Pace  int64     // bytes a second that the account may send, if the server says that it is what it waits for; else 0
 
 	Carried uint64 // bytes over all connections that are up; those to the server once its machine has them, where that can be known
 }
@@ -33,7 +34,7 @@ func (c *Client) State() State {
 		all.Carried += s.Carried
 		all.Full = all.Full || s.Full
 		if s.Heard.After(all.Heard) {
-			all.Due, all.Heard = s.Due, s.Heard
+			all.Due, all.Heard, all.Pace = s.Due, s.Heard, s.Pace
 		}
 		if s.Lost && s.Try >= all.Try {
 			all.Lost, all.Try, all.Next = true, s.Try, s.Next
@@ -75,7 +76,7 @@ func (c *conn) state() (s State) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.pending) > 0 {
-		s.Due, s.Full, s.Heard = c.pending[0].cmd, c.handing, c.asked
+		s.Due, s.Full, s.Pace, s.Heard = c.pending[0].cmd, c.handing, c.pace, c.asked
 		if last := c.link.LastRead(); last.After(s.Heard) {
 			s.Heard = last
 		}

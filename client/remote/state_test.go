@@ -171,3 +171,23 @@ func TestChecking(t *testing.T) {
 	}
 	check("put", steps, int64(len(data)))
 }
+
+// TestStateOfALimitedAccount: the server says that the rate of the account is what the bytes wait for, and answers end that.
+func TestStateOfALimitedAccount(t *testing.T) {
+	r := newRig(t, servertest.WithBeat(20*time.Millisecond))
+	r.Set("alice", "rate_up", "256KiB/s")
+	c := r.login(r.options())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := c.Put(context.Background(), "/f", source(noise(3<<20, 1)), remote.PutOptions{Job: remote.NewID()})
+		ended <- err
+	}()
+	until(t, c, "limited", func(s remote.State) bool { return s.Pace == 256<<10 && s.Due == wire.CmdData })
+	r.Set("alice", "rate_up", "")
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if s := c.State(); s.Pace != 0 || s.Due != "" {
+		t.Errorf("afterwards %+v", s)
+	}
+}

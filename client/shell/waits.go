@@ -66,6 +66,8 @@ func (w *waits) words(now time.Time, idle time.Duration, st remote.State, rate f
 		return ""
 	case limit > 0:
 		return "limited to " + term.Rate(float64(limit))
+	case st.Pace > 0:
+		return "limited to " + term.Rate(float64(st.Pace)) + " by the server"
 	case rate >= lineRate:
 		return term.Rate(rate) + " on the line"
 	case st.Due == "" || st.Full:

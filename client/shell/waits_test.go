@@ -29,6 +29,8 @@ func TestWaitsWords(t *testing.T) {
 		{"connecting", time.Minute, remote.State{Lost: true, Try: 3, Next: ago(time.Second)}, 0, 0, "reconnecting: try 3 (gives up after 5m)"},
 		{"between two tries", time.Minute, remote.State{Lost: true}, 0, 0, "reconnecting (gives up after 5m)"},
 		{"a limit", 7 * time.Second, due(wire.CmdData, 7*time.Second), 9000, 1 << 20, "limited to 1 MiB/s"},
+		{"a limit of the account", 7 * time.Second, remote.State{Due: wire.CmdData, Heard: ago(time.Second), Pace: 64 << 10}, 9000, 0,
+			"limited to 64 KiB/s by the server"},
 		{"a slow line", 7 * time.Second, due(wire.CmdData, 7*time.Second), 9 << 10, 0, "9 KiB/s on the line"},
 		{"signs of life are no bytes", 7 * time.Second, due(wire.CmdCommit, time.Second), 30, 0, "waiting for the server's disk"},
 		{"nothing is owed", 7 * time.Second, remote.State{}, 0, 0, "waiting for the reader"},

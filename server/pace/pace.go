@@ -47,6 +47,9 @@ func (l *Limiter) Set(limit int64) {
 	l.changed = make(chan struct{})
 }
 
+// Limit returns the limit in bytes a second, 0 if there is none.
+func (l *Limiter) Limit() int64 { return l.limit.Load() }
+
 // Limited tells whether there is a limit.
 func (l *Limiter) Limited() bool { return l.limit.Load() != 0 }
 

@@ -49,6 +49,7 @@ type conn struct {
 	beat    *time.Timer // made by the first request
 	beating bool        // beat runs: something is owed or was when it last fired
 	quiet   bool        // no answer left since the last beat
+	paced   bool        // a body waits for the account's rate
 	killed  *wire.Error
 
 	draining atomic.Bool
@@ -428,9 +429,13 @@ func (c *conn) about(a Activity) {
 
 // onBeat sends a sign of life while a request takes long, so that the client can tell a busy server from a dead one.
 func (c *conn) onBeat() {
-	beat, _ := wire.Encode(&wire.EmptyAnswer{Answer: wire.Answer{More: true}})
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	sign := wire.EmptyAnswer{Answer: wire.Answer{More: true}}
+	if c.paced {
+		sign.Pace = c.home.up.Limit()
+	}
+	beat, _ := wire.Encode(&sign)
 	if c.owed > 0 && c.quiet {
 		// Under the lock, so that the last message of the answer cannot overtake it. An answer that is waiting for room
 		// has made quiet false, and so is no reason to wait here.

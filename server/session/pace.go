@@ -17,7 +17,10 @@ func (c *conn) readBody(b []byte) error {
 	}()
 	for len(b) > 0 {
 		n := up.Part(len(b))
-		if err := up.Wait(c.ctx, n); err != nil {
+		c.pacing(true)
+		err := up.Wait(c.ctx, n)
+		c.pacing(false)
+		if err != nil {
 			return err
 		}
 		if err := c.wire.ReadBody(b[:n]); err != nil {
@@ -26,6 +29,12 @@ func (c *conn) readBody(b []byte) error {
 		b = b[n:]
 	}
 	return nil
+}
+
+func (c *conn) pacing(on bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.paced = on
 }
 
 // write writes an answer as fast as the account may receive. When the connection is coming to its end that is not waited for.

@@ -71,6 +71,7 @@ An answer is one or more messages. All may have
 	error   object    optional: {"code": string, "message": string, "after": integer}; always in the last message
 	size    integer   optional: the length of the body
 	again   true      optional: this is the answer to an earlier request with the same id, given once more
+	pace    integer   optional: bytes a second, in a sign of life (see below)
 
 An error says that the request was not carried out, and why: code for programs, from the list under "Errors", message
 for people, and optionally, with rate_limited, after how many seconds it may work. Other fields are absent or mean nothing then. A part of an answer that came before an error is void. The
@@ -78,7 +79,8 @@ body of a request that fails is still read, so the next message always begins be
 
 While an answer takes long the server sends the message {"more":true}, with these 13 bytes as its header and no body,
 whenever it has sent nothing for 2 to 4 s: a sign of life. It may come before the first message of any answer and between
-any two. A client drops it, and may take a server for dead that has been silent for 30 s while it owes an answer.
+any two. A client drops it, and may take a server for dead that has been silent for 30 s while it owes an answer. When the
+rate of the account is what the client's bytes wait for, the sign says so: {"more":true,"pace":integer}, bytes a second.
 
 A message with an error that comes when no answer is owed says why the server closes the connection. It is the last
 one.

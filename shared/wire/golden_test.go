@@ -68,6 +68,7 @@ func samples() []sample {
 		{"dropkey request", &DropKeyRequest{req(CmdDropKey), "SHA256:abc"}, nil},
 		{"ping request", &EmptyRequest{req(CmdPing)}, nil},
 		{"ping answer, a sign of life", &EmptyAnswer{Answer{More: true}}, nil},
+		{"put answer, a sign of life while the account's rate is what is waited for", &EmptyAnswer{Answer{More: true, Pace: 64 << 10}}, nil},
 		{"ping answer, an error", &EmptyAnswer{Answer{Error: &Error{Code: ShuttingDown, Message: "the server is shutting down"}}}, nil},
 		{"login answer, come back later", &LoginAnswer{Answer: Answer{Error: &Error{RateLimited, "too many failed logins", 34}}}, nil},
 		{"stat request", &PathRequest{req(CmdStat), "/a <b> & \"c\"\\\u2028\t"}, nil},

@@ -71,6 +71,7 @@ type Answer struct {
 	Error *Error `json:"error,omitzero"`
 	Size  *int64 `json:"size,omitzero"`  // bytes of the body that follows
 	Again bool   `json:"again,omitzero"` // remembered from the first time this id was seen
+	Pace  int64  `json:"pace,omitzero"`  // in a sign of life: bytes a second that the account may send, if that is what is waited for
 }
 
 // Top returns the answer's common part.
