@@ -72,6 +72,11 @@ func (s *seat) sit() *termtest.Terminal {
 	return p
 }
 
+// ready waits for a prompt behind which nothing is typed. What is typed before it comes is the terminal's to handle.
+func ready(p *termtest.Terminal) {
+	p.Until("a prompt", func(screen string) bool { return strings.HasSuffix(strings.TrimRight(screen, "\n"), ">>") })
+}
+
 // staged returns how many bytes of uploads the server has of alice.
 func (s *seat) staged() (n int64) {
 	names, _ := filepath.Glob(filepath.Join(s.server.Home("alice"), ".ferry", "*", "data"))
@@ -122,6 +127,7 @@ func TestPersonTypes(t *testing.T) {
 	p.See(`>> cat my\ notes.txt` + "\n")
 	p.Type("\r")
 	p.See("\nnotes\n")
+	ready(p)
 
 	p.Type("cat 日\t") // as far as it is certain, then the list
 	p.See(">> cat 日本\n")
@@ -131,6 +137,7 @@ func TestPersonTypes(t *testing.T) {
 	p.See(">> cat 日本語.txt\n")
 	p.Type("\r")
 	p.See("\nnihongo\n")
+	ready(p)
 
 	p.Type(`cat "two` + "\t") // the quote stays open for what is in the directory
 	p.See(`>> cat "two words/` + "\n")
@@ -140,17 +147,22 @@ func TestPersonTypes(t *testing.T) {
 	p.See(`>> cat "two words/in side"` + "\n")
 	p.Type("\r")
 	p.See("\ninside\n")
+	ready(p)
 
 	p.Type("put --ex\t") // options and their values
 	p.See(">> put --exclude\n")
 	p.Type("'*.tmp' -O tw\t")
 	p.See(`-O two\ words/` + "\n")
 	p.Type("\x03")
+	p.See("^C\n")
+	ready(p)
 
 	p.Type("echo last\r")
 	p.See("\nlast\n")
+	ready(p)
 	p.Type(" echo secret\r")
 	p.See("\nsecret\n")
+	ready(p)
 	p.Type("\x04") // Ctrl-D
 	s.leave(p, 0)
 
@@ -165,6 +177,7 @@ func TestPersonTypes(t *testing.T) {
 	p.See(`>> cat 日本語.txt` + "\n")
 	p.Type("\r")
 	p.See("\nnihongo\n")
+	ready(p)
 	p.Type("quit\r")
 	s.leave(p, 0)
 }
@@ -186,9 +199,8 @@ func TestPersonInterrupts(t *testing.T) {
 		p.Until("a bar", func(screen string) bool { return strings.Contains(screen, "B of 24 MiB") })
 		begin := time.Now()
 		p.Type("\x03")
-		p.Until("the prompt", func(screen string) bool {
-			return strings.Count(screen, "interrupted") == try+1 && strings.HasSuffix(strings.TrimRight(screen, "\n"), ":/>>")
-		})
+		p.Until("interrupted", func(screen string) bool { return strings.Count(screen, "interrupted") == try+1 })
+		ready(p)
 		fastest = min(fastest, time.Since(begin))
 	}
 	t.Logf("the prompt came back after %v", fastest)
@@ -198,6 +210,7 @@ func TestPersonInterrupts(t *testing.T) {
 	s.proxy.SetRate(0)
 	p.Type("put big\r")
 	screen := p.See("stored big: 24 MiB, ")
+	ready(p)
 	if !strings.Contains(screen, "MiB reused and verified, ") {
 		t.Errorf("nothing was reused:\n%s", screen)
 	}
@@ -218,9 +231,11 @@ func TestPersonResizes(t *testing.T) {
 	p.Resize(60, 20)
 	p.Type("o three\r")
 	p.See("\none two three\n")
+	ready(p)
 	p.Resize(120, 40)
 	p.Type("echo f\x7ffour\r")
 	p.See("\nfour\n")
+	ready(p)
 	s.proxy.SetRate(4 << 20)
 	p.Type("put big\r")
 	p.See(" of 24 MiB")
@@ -232,8 +247,10 @@ func TestPersonResizes(t *testing.T) {
 	}
 	p.Type("\x03")
 	p.See("interrupted")
+	ready(p)
 	p.Type("echo still here\r")
 	p.See("\nstill here\n")
+	ready(p)
 	p.Type("quit\r")
 	s.leave(p, 0)
 }
@@ -243,21 +260,31 @@ func TestPersonErrs(t *testing.T) {
 	s := newSeat(t)
 	p := s.sit()
 	p.Type("a\x13b\x03") // Ctrl-S, Ctrl-C
+	p.See(">> ab^C\n")
+	ready(p)
 	p.Type("c\x00d\x03") // Ctrl-Space
+	p.See(">> cd^C\n")
+	ready(p)
 	p.Type("\x1c\x0f\x16\x18\x1d\x1e\x1f")
 	p.Type("echo 1\x13\x00\x112\r")
 	p.See("\n12\n")
+	ready(p)
 	p.Type("\x12\x13\x03\x03") // Ctrl-R, Ctrl-S
+	p.See(">> ^C\n")
+	ready(p)
 	p.Type("echo 34\r")
 	p.See("\n34\n")
+	ready(p)
 	p.Type("echo " + strings.Repeat("0123456789", 1000) + "\r") // pasted
 	p.Until("all of it", func(screen string) bool {
 		return strings.HasSuffix(strings.TrimRight(screen, "\n"), "0123456789\nalice@"+s.proxy.Addr()+":/>>")
 	})
-	p.Type(strings.Repeat("no such command; ", 600))
-	p.Type("\x03")
+	p.Type(strings.Repeat("no such command; ", 600) + "\x03")
+	p.See("no such command; ^C\n")
+	ready(p)
 	p.Type("pwd\r")
 	p.See("\n/\n")
+	ready(p)
 	p.Type("\x04")
 	s.leave(p, 0)
 }
@@ -271,13 +298,16 @@ func TestTabGivesUp(t *testing.T) {
 	p.Type("cat my\t")
 	p.Type("x\x03")
 	p.See(">> cat myx^C\n")
+	ready(p)
 	p.Type("echo all the same\r")
 	p.See("\nall the same\n")
+	ready(p)
 	s.proxy.Resume()
 	p.Type("cat my\t")
 	p.See(`>> cat my\ notes.txt` + "\n")
 	p.Type("\r")
 	p.See("\nnotes\n")
+	ready(p)
 	p.Type("quit\r")
 	s.leave(p, 0)
 }
@@ -300,7 +330,7 @@ func TestLeaves(t *testing.T) {
 		{"-c", []string{"-c", "nothing"}, func(*terminal) {}, func(*terminal) {}, 2},
 		{"SIGTERM", nil, prompt, func(p *terminal) { p.Signal(syscall.SIGTERM) }, 143},
 		{"SIGHUP", nil, prompt, func(p *terminal) { p.Signal(syscall.SIGHUP) }, 143},
-		{"SIGINT", nil, prompt, func(p *terminal) { p.Signal(syscall.SIGINT); p.Type("echo on\r"); p.See("\non\n"); p.Type("quit\r") }, 0},
+		{"SIGINT", nil, prompt, func(p *terminal) { p.Signal(syscall.SIGINT); p.Type("echo on\r"); p.See("\non\n"); ready(p); p.Type("quit\r") }, 0},
 		{"SIGTERM at the password", []string{"A"}, asked, func(p *terminal) { p.Signal(syscall.SIGTERM) }, 143},
 		{"SIGHUP at the password", []string{"A"}, asked, func(p *terminal) { p.Signal(syscall.SIGHUP) }, 143},
 		{"Ctrl-C at the password", []string{"A"}, asked, func(p *terminal) { p.Type("x\x03"); prompt(p); p.Type("quit\r") }, 0},
@@ -353,7 +383,7 @@ func TestSuspended(t *testing.T) {
 		asks   string
 		onward func(*termtest.Terminal)
 	}{
-		"prompt":             {nil, ">>\n", func(p *termtest.Terminal) { p.Type("o on\r"); p.See("\non\n"); p.Type("quit\r") }},
+		"prompt":             {nil, ">>\n", func(p *termtest.Terminal) { p.Type("o on\r"); p.See("\non\n"); ready(p); p.Type("quit\r") }},
 		"password":           {[]string{"A"}, "Password of alice", func(p *termtest.Terminal) { p.Type("\x03"); p.See("\n>>\n"); p.Type("quit\r") }},
 		"password of script": {[]string{"A", "-c", "pwd"}, "Password of alice", func(p *termtest.Terminal) { p.Type(password + "\r"); p.See("\n/\n") }},
 	} {

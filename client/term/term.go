@@ -43,7 +43,7 @@ func dumb() bool {
 	return t == "dumb" || t == ""
 }
 
-// suspendWait is how long a signal to stop may take.
+// suspendWait is how long the kernel may take to do at once what it was told.
 const suspendWait = 100 * time.Millisecond
 
 // Suspend stops the process group, as Ctrl-Z does where nobody listens to it, and returns when it goes on. The terminal must
@@ -95,10 +95,11 @@ func Password(prompt string) (string, error) {
 	}
 	answers := make(chan answer, 1)
 	go func() {
-		fmt.Fprint(tty, prompt)
 		p, err := term.ReadPassword(fd)
 		answers <- answer{p, err}
 	}()
+	awaitChange(fd, state) // else ReadPassword could turn the echo off after it was restored
+	fmt.Fprint(tty, prompt)
 	for {
 		select {
 		case a := <-answers:
@@ -109,7 +110,6 @@ func Password(prompt string) (string, error) {
 			return string(a.password), nil
 		case s := <-signals:
 			silent, _ := term.GetState(fd)
-			// Restored by the state from before, which ReadPassword has changed or is about to change.
 			err := term.Restore(fd, state)
 			fmt.Fprintln(tty)
 			switch s {
@@ -121,6 +121,15 @@ func Password(prompt string) (string, error) {
 			Suspend()
 			term.Restore(fd, silent)
 			fmt.Fprint(tty, prompt)
+		}
+	}
+}
+
+// awaitChange waits until a terminal is no longer as it was: nothing tells when. Where the echo was off already it never is.
+func awaitChange(fd int, before *term.State) {
+	for begin := time.Now(); time.Since(begin) < suspendWait; time.Sleep(time.Millisecond) {
+		if now, err := term.GetState(fd); err != nil || *now != *before {
+			return
 		}
 	}
 }

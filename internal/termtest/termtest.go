@@ -27,8 +27,8 @@ type Terminal struct {
 
 	t       testing.TB
 	cmd     *exec.Cmd
-	ptm     *os.File // the side of the person
-	tty     *os.File // that of the program, kept open so that its state can be looked at afterwards
+	ptm     *os.File      // the side of the person
+	tty     *os.File      // that of the program, kept open so that its state can be looked at afterwards
 	reading chan struct{} // closed when nothing more comes
 	ended   chan struct{} // closed when the program has ended
 
