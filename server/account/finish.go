@@ -51,8 +51,8 @@ func (t *Text) checkWhole() error {
 	return verdict(err)
 }
 
-// touched returns where in the old text the tables begin and end that hold all that was touched. It is false if the file has
-// anything but [defaults], [users.NAME] and [[users.NAME.rules]] with plain keys: then one part may bear on another.
+// touched returns where in the old text the accounts begin and end, each with its rules behind it, that hold all that was touched. It is
+// false if the file has anything but [defaults], [users.NAME] and [[users.NAME.rules]] with plain keys: then one part may bear on another.
 func (t *Text) touched() (from, to int, ok bool) {
 	to = len(t.old)
 	var table []string
@@ -67,7 +67,10 @@ func (t *Text) touched() (from, to int, ok bool) {
 			return 0, 0, false
 		}
 		table = it.path
-		if it.start <= t.head {
+		if it.kind == arrayHeader {
+			continue
+		}
+		if it.start < t.head { // what was put before a header belongs to the account above it
 			from = it.start
 		} else if it.start >= len(t.old)-t.tail {
 			to = min(to, it.start)
