@@ -32,9 +32,9 @@ const ownNetwork = "FERRY_BENCH_NETWORK"
 
 // options are the command line.
 type options struct {
-	only, bin, disk, tmpfs, out, render string
-	runs                                int
-	quick, list                         bool
+	only, bin, disk, tmpfs, out, render, into string
+	runs                                      int
+	quick, list                               bool
 }
 
 func main() {
@@ -82,6 +82,7 @@ func start(ctx context.Context, args []string) error {
 	f.StringVar(&o.disk, "dir", "/var/tmp", "`DIR` for the rows on a disk")
 	f.StringVar(&o.tmpfs, "tmpfs", "/dev/shm", "`DIR` for the rows on tmpfs; root has one mounted there if it is on something else")
 	f.StringVar(&o.out, "out", "", "write PATH.json and PATH.svg (default docs/bench/latest for a run of all rows that is not quick)")
+	f.StringVar(&o.into, "into", "", "put the rows into the report of this JSON `FILE` in the place of its own, and draw its chart again")
 	f.StringVar(&o.render, "render", "", "measure nothing: show the table of this JSON `FILE` again, and write its chart beside it")
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -95,7 +96,7 @@ func start(ctx context.Context, args []string) error {
 	if o.render != "" {
 		return render(o.render)
 	}
-	if o.out == "" && o.only == "" && !o.quick {
+	if o.out == "" && o.into == "" && o.only == "" && !o.quick {
 		o.out = "docs/bench/latest"
 	}
 	if !o.list {
@@ -186,6 +187,16 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	fmt.Fprintf(os.Stderr, "[%4.0f s] done\n", time.Since(begin).Seconds())
 	rep.Table(os.Stdout)
+	if o.into != "" {
+		whole, err := report.Load(o.into)
+		if err == nil {
+			err = whole.Update(rep)
+		}
+		if err != nil {
+			return err
+		}
+		rep, o.out = whole, strings.TrimSuffix(o.into, ".json")
+	}
 	if o.out == "" {
 		return nil
 	}

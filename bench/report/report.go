@@ -42,6 +42,8 @@ type Row struct {
 	Bytes  int64       `json:"bytes,omitempty"` // of content, for rates and shares
 	Series []Series    `json:"series"`
 	Bars   []Criterion `json:"bars,omitempty"`
+	Time   string      `json:"time,omitempty"`   // of a row that was measured again, after the others
+	Commit string      `json:"commit,omitempty"` // the same
 }
 
 // Series is what one tool did.
@@ -205,6 +207,24 @@ func Load(path string) (*Report, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return &r, nil
+}
+
+// Update puts the rows of a later run in the place of those of the same id, each with its own time and commit; new ones come at the end. An
+// error tells that the other run was made in another way or elsewhere.
+func (r *Report) Update(later *Report) error {
+	if r.Machine != later.Machine || r.Runs != later.Runs || r.Quick != later.Quick {
+		return fmt.Errorf("the runs do not belong together: %d runs of each on %+v, and %d on %+v", r.Runs, r.Machine, later.Runs, later.Machine)
+	}
+	for _, row := range later.Rows {
+		row.Time, row.Commit = later.Time, later.Commit
+		i := slices.IndexFunc(r.Rows, func(old Row) bool { return old.ID == row.ID })
+		if i < 0 {
+			r.Rows = append(r.Rows, row)
+		} else {
+			r.Rows[i] = row
+		}
+	}
+	return nil
 }
 
 // Save writes a report.

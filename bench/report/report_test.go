@@ -145,3 +145,29 @@ func TestChart(t *testing.T) {
 		t.Errorf("the long bar is not cut, or a row is drawn that should not:\n%s", text)
 	}
 }
+
+// TestUpdate: rows of a later run take the place of their own kind, say when they were measured, and come from the same machine.
+func TestUpdate(t *testing.T) {
+	other := sample()
+	other.ID = "y"
+	whole := &Report{Time: "monday", Commit: "one", Runs: 3, Rows: []Row{sample(), other}}
+	again, added := sample(), sample()
+	again.Series, added.ID = again.Series[:1], "z"
+	later := &Report{Time: "tuesday", Commit: "two", Runs: 3, Rows: []Row{again, added}}
+	if err := whole.Update(later); err != nil {
+		t.Fatal(err)
+	}
+	again.Time, again.Commit, added.Time, added.Commit = "tuesday", "two", "tuesday", "two"
+	if want := []Row{again, other, added}; whole.Time != "monday" || !reflect.DeepEqual(whole.Rows, want) {
+		t.Errorf("%+v", whole.Rows)
+	}
+	var out bytes.Buffer
+	whole.Table(&out)
+	if n := strings.Count(out.String(), "measured again: tuesday, commit two"); n != 2 {
+		t.Errorf("%d rows tell when they were measured:\n%s", n, out.String())
+	}
+	later.Machine.CPUs++
+	if whole.Update(later) == nil {
+		t.Error("rows of another machine were taken")
+	}
+}

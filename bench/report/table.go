@@ -41,6 +41,9 @@ func (r *Row) write(w io.Writer) {
 	if r.Note != "" {
 		fmt.Fprintf(w, "    %s\n", r.Note)
 	}
+	if r.Commit != "" {
+		fmt.Fprintf(w, "    measured again: %s, commit %s\n", r.Time, r.Commit)
+	}
 	for _, s := range r.Series {
 		fmt.Fprintf(w, "    %-28s %s\n", s.Tool, r.figures(&s))
 	}
