@@ -73,7 +73,7 @@ func (c *conn) copy(from, to string, replace bool) error {
 	}
 	defer up.Close()
 	for off := int64(0); off < e.Length; off += copyPart {
-		if err := up.Keep(c.ctx, old, off, min(copyPart, e.Length-off), nil); err != nil {
+		if _, err := up.Keep(c.ctx, old, off, min(copyPart, e.Length-off), nil); err != nil {
 			return err
 		}
 	}

@@ -35,6 +35,7 @@ type upload struct {
 	left     int64              // blocks that are not
 	fromOld  block.Ranges       // verified in old and not yet copied from it
 	differs  bool               // something must be written: old is not what is wanted
+	copies   bool               // the medium shares nothing: equal blocks are copied one by one, while they are in memory
 	reused   int64              // bytes verified without having been sent
 }
 
@@ -263,14 +264,17 @@ func (u *upload) unmark(n int64) {
 	}
 }
 
-// differ is called when it is known that the old version is not what is wanted: from now on its equal blocks are copied.
+// differ is called when it is known that the old version is not what is wanted: its equal blocks are taken over, those of a whole
+// check at once, because a file system that shares blocks takes as long for one as for many.
 // u.mu is held.
 func (u *upload) differ(ctx context.Context) error {
 	u.differs = true
 	for _, r := range u.fromOld {
-		if err := u.keep(ctx, r, nil); err != nil {
+		shared, err := u.keep(ctx, r, nil)
+		if err != nil {
 			return err
 		}
+		u.copies = u.copies || !shared
 	}
 	if len(u.fromOld) > 0 {
 		u.fromOld = nil
@@ -281,13 +285,14 @@ func (u *upload) differ(ctx context.Context) error {
 	return nil
 }
 
-// keep takes a range over from the old version, which holds b there if that is not nil.
-func (u *upload) keep(ctx context.Context, r block.Range, b []byte) error {
-	err := u.handle.Keep(ctx, u.old, r.Off, r.Len(), b)
+// keep takes a range over from the old version, which holds b there if that is not nil. shared tells that the medium does that
+// for any length at once.
+func (u *upload) keep(ctx context.Context, r block.Range, b []byte) (shared bool, err error) {
+	shared, err = u.handle.Keep(ctx, u.old, r.Off, r.Len(), b)
 	if errors.Is(err, storage.ErrChanged) {
-		return errOldChanged
+		err = errOldChanged
 	}
-	return err
+	return shared, err
 }
 
 // errOldChanged makes an upload useless whose blocks came from a file that was written to meanwhile. The client opens it
@@ -343,7 +348,7 @@ func (u *upload) check(c *conn, n int64, tag block.Tag) (bool, error) {
 		return false, err
 	}
 	defer u.give(n)
-	staged, keep := u.staged.Has(r), u.differs
+	staged, keep := u.staged.Has(r), u.differs && u.copies
 	u.mu.Unlock()
 	where, err := u.look(c, n, r, tag, staged, keep)
 	u.mu.Lock()
@@ -371,7 +376,7 @@ const (
 	inOld
 )
 
-// look looks for a block with the tag in the staging, then in the old version, from where it is taken over at once if keep.
+// look looks for a block with the tag in the staging, then in the old version, from where it is copied at once if keep.
 func (u *upload) look(c *conn, n int64, r block.Range, tag block.Tag, staged, keep bool) (place, error) {
 	if staged {
 		have, err := u.handle.Tag(c.lasting(), n)
@@ -392,7 +397,8 @@ func (u *upload) look(c *conn, n int64, r block.Range, tag block.Tag, staged, ke
 		return nowhere, nil // an unreadable old version is merely of no use
 	}
 	if keep {
-		return inStaging, u.keep(c.lasting(), r, b)
+		_, err := u.keep(c.lasting(), r, b)
+		return inStaging, err
 	}
 	return inOld, nil
 }

@@ -186,8 +186,8 @@ type Upload interface {
 	// Tag returns the tag of block n of the staged data, under the upload's key.
 	Tag(ctx context.Context, n int64) (block.Tag, error)
 	// Keep takes over length bytes at off from old: shared with it where the medium can, else copied. have, if it is not
-	// nil, is what old holds there: then nothing has to be read.
-	Keep(ctx context.Context, old Reader, off, length int64, have []byte) error
+	// nil, is what old holds there: then nothing has to be read. shared tells that the call cost the same for any length.
+	Keep(ctx context.Context, old Reader, off, length int64, have []byte) (shared bool, err error)
 	// Close ends the handle; the staging is kept (unless Ephemeral).
 	Close() error
 	// Discard ends the handle and removes the staging.

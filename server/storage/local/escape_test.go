@@ -465,7 +465,7 @@ func TestAlteredInPlace(t *testing.T) {
 		if n, err := r.ReadAt(make([]byte, 9), 0); n != 0 || !errors.Is(err, storage.ErrChanged) {
 			t.Errorf("%s: read: %d, %v", what, n, err)
 		}
-		if err := u.Keep(bg, r, 0, int64(len(oldText)), nil); !errors.Is(err, storage.ErrChanged) {
+		if _, err := u.Keep(bg, r, 0, int64(len(oldText)), nil); !errors.Is(err, storage.ErrChanged) {
 			t.Errorf("%s: keep: %v", what, err)
 		}
 		must(t, u.Discard(bg))

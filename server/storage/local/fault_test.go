@@ -679,7 +679,7 @@ func TestKeepRoutes(t *testing.T) {
 		}
 		p.watch(func(k int, op string) fault { return fault{err: when(slices.Contains(refuse, op), unix.EOPNOTSUPP)} })
 		for n := range int64(2) {
-			if err := u.Keep(bg, r, n*block.Size, block.Size, nil); err != nil {
+			if _, err := u.Keep(bg, r, n*block.Size, block.Size, nil); err != nil {
 				t.Errorf("without %v: %v", refuse, err)
 			}
 		}

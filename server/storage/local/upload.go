@@ -160,38 +160,41 @@ func (u *upload) Tag(ctx context.Context, n int64) (block.Tag, error) {
 	return block.NewTagger(u.spec.Key).Tag(n, buf[:size]), nil
 }
 
-// Keep copies length bytes at off from old: shared, from have, by the kernel, or by hand. It returns ErrChanged when old was
+// Keep takes length bytes at off over from old: shared, from have, by the kernel, or by hand. It returns ErrChanged when old was
 // altered meanwhile; what was copied is then worth nothing.
-func (u *upload) Keep(ctx context.Context, old storage.Reader, off, length int64, have []byte) error {
+func (u *upload) Keep(ctx context.Context, old storage.Reader, off, length int64, have []byte) (shared bool, err error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return false, err
 	}
 	s := u.s
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if err := u.live(); err != nil {
-		return err
+		return false, err
 	}
 	if err := u.inside(off, length); err != nil {
-		return err
+		return false, err
 	}
 	if off+length > old.Entry().Length {
-		return storage.ErrChanged
+		return false, storage.ErrChanged
+	}
+	r, ours := old.(*reader)
+	if ours {
+		if shared, err = u.share(r, off, length); shared || err != nil {
+			return shared, errors.Join(err, old.Check())
+		}
+	}
+	if have != nil {
+		if int64(len(have)) != length {
+			return false, errors.New("keep: not the bytes of the range")
+		}
+		return false, u.put(off, have)
 	}
 	done := int64(0)
-	if r, ok := old.(*reader); ok {
-		n, err := u.graft(r, off, length, have == nil)
-		u.wrote(off, n)
-		if err != nil {
-			return err
+	if ours {
+		if done, err = u.graft(r, off, length); err != nil {
+			return false, err
 		}
-		done = n
-	}
-	if done == 0 && have != nil {
-		if int64(len(have)) != length {
-			return errors.New("keep: not the bytes of the range")
-		}
-		return u.put(off, have)
 	}
 	buf := s.h.bufs.Get().(*[block.Size]byte)
 	defer s.h.bufs.Put(buf)
@@ -201,44 +204,56 @@ func (u *upload) Keep(ctx context.Context, old storage.Reader, off, length int64
 			if err == io.EOF {
 				err = storage.ErrChanged
 			}
-			return fmt.Errorf("keep: %w", err)
+			return false, fmt.Errorf("keep: %w", err)
 		}
 		if err := u.put(off+done, part); err != nil {
-			return err
+			return false, err
 		}
 		done += int64(len(part))
 	}
-	return old.Check()
+	return false, old.Check()
 }
 
 // cannot are the errors of a file system that does not have an operation, as opposed to refusing this one.
 var cannot = map[error]bool{unix.EOPNOTSUPP: true, unix.ENOTTY: true, unix.ENOSYS: true}
 
-// graft takes bytes over without moving them through this program and returns how many it could; move says whether the kernel
-// is to copy what it cannot share.
-func (u *upload) graft(r *reader, off, length int64, move bool) (int64, error) {
+// share has the file system share bytes between the two files, and tells whether it did.
+func (u *upload) share(r *reader, off, length int64) (bool, error) {
 	const align = 4096 // what file systems share is cut there, except at the end of both files
+	h := u.s.h
+	last := off+length == r.entry.Length && off+length == u.spec.Length
+	if h.noClone.Load() || length == 0 || off%align != 0 || length%align != 0 && !last {
+		return false, nil
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if r.fd < 0 {
+		return false, fs.ErrClosed
+	}
+	err := h.ops.Clone(u.s.fd, &unix.FileCloneRange{
+		Src_fd: int64(r.fd), Src_offset: uint64(off), Src_length: uint64(length), Dest_offset: uint64(off),
+	})
+	if err == nil {
+		u.wrote(off, length)
+		return true, nil
+	}
+	if errors.Is(fail("", err), storage.ErrNoSpace) {
+		return false, fail("keep", err)
+	}
+	h.noClone.CompareAndSwap(false, cannot[err])
+	return false, nil
+}
+
+// graft has the kernel copy bytes from one file to the other and returns how many it could.
+func (u *upload) graft(r *reader, off, length int64) (done int64, err error) {
 	h := u.s.h
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	if r.fd < 0 {
 		return 0, fs.ErrClosed
 	}
-	last := off+length == r.entry.Length && off+length == u.spec.Length
-	if !h.noClone.Load() && length > 0 && off%align == 0 && (length%align == 0 || last) {
-		err := h.ops.Clone(u.s.fd, &unix.FileCloneRange{
-			Src_fd: int64(r.fd), Src_offset: uint64(off), Src_length: uint64(length), Dest_offset: uint64(off),
-		})
-		if err == nil {
-			return length, nil
-		}
-		if errors.Is(fail("", err), storage.ErrNoSpace) {
-			return 0, fail("keep", err)
-		}
-		h.noClone.CompareAndSwap(false, cannot[err])
-	}
-	done := int64(0)
-	for move && done < length && !h.noCopy.Load() {
+	defer func() { u.wrote(off, done) }()
+	for done < length && !h.noCopy.Load() {
 		from, to := off+done, off+done
 		n, err := h.ops.Copy(r.fd, &from, u.s.fd, &to, int(min(length-done, 1<<30)))
 		switch {

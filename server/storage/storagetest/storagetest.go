@@ -700,7 +700,8 @@ func fence(e *env) {
 	defer r.Close()
 	fresh := e.upload(spec)
 	e.is("put", old.Put(bg, 0, []byte("x")), storage.ErrSuperseded)
-	e.is("keep", old.Keep(bg, r, 0, 4, nil), storage.ErrSuperseded)
+	_, err = old.Keep(bg, r, 0, 4, nil)
+	e.is("keep", err, storage.ErrSuperseded)
 	_, err = e.commit(old)
 	e.is("commit", err, storage.ErrSuperseded)
 	e.is("discard", old.Discard(bg), storage.ErrSuperseded)
@@ -753,13 +754,16 @@ func keep(e *env) {
 	copy(want[block.Size:], "changed")
 	want = append(want, "and more"...)
 	u := e.upload(storage.Spec{Path: "/f", Length: int64(len(want))})
-	e.ok(u.Keep(bg, r, 0, block.Size, nil))
-	e.ok(u.Keep(bg, r, 2*block.Size, block.Size+500, nil))
-	e.ok(u.Keep(bg, r, 5, 0, nil))
+	_, err = u.Keep(bg, r, 0, block.Size, nil)
+	e.ok(err)
+	_, err = u.Keep(bg, r, 2*block.Size, block.Size+500, nil)
+	e.ok(err)
+	_, err = u.Keep(bg, r, 5, 0, nil)
+	e.ok(err)
 	e.ok(u.Put(bg, block.Size, want[block.Size:2*block.Size]))
 	e.ok(u.Put(bg, int64(len(data)), []byte("and more")))
 	for _, c := range [][2]int64{{-1, 2}, {0, -1}, {int64(len(data)), 1}, {0, int64(len(want))}, {1 << 62, 1}} {
-		if err := u.Keep(bg, r, c[0], c[1], nil); err == nil {
+		if _, err := u.Keep(bg, r, c[0], c[1], nil); err == nil {
 			e.Errorf("kept %v", c)
 		}
 	}
@@ -771,7 +775,8 @@ func keep(e *env) {
 		e.Errorf("the old version was altered: %v", err)
 	}
 	same := e.upload(storage.Spec{Path: "/whole", Length: int64(len(data))})
-	e.ok(same.Keep(bg, r, 0, int64(len(data)), nil))
+	_, err = same.Keep(bg, r, 0, int64(len(data)), nil)
+	e.ok(err)
 	_, err = e.commit(same)
 	e.ok(err)
 	e.holds("/whole", string(data))
