@@ -66,6 +66,22 @@ func TestTabRemote(t *testing.T) {
 	p.offers("cat /su")
 }
 
+// TestTabJobs: behind the commands that are about jobs come their numbers, behind queue another command.
+func TestTabJobs(t *testing.T) {
+	p := newPerson(t)
+	p.write(p.home, map[string]string{"some": ""})
+	p.offers("kill ")
+	p.types("get some & queue pwd; wait 1; put none & queue pwd")
+	p.offers("fg ", "2 ", "3 ", "4 ")
+	p.offers("kill 1 2", "2 ")
+	p.offers("queue -d ", "2 ", "3 ", "4 ")
+	p.offers("queue --", "--delete ")
+	p.offers("queue pu", "put ")
+	p.offers("queue get so", "some ")
+	p.offers("queue put --excl", "--exclude ")
+	p.offers("queue queue put --excl", "--exclude ")
+}
+
 // TestTabOrders: the server says what can stand in the command lines of an administrator, and only to one.
 func TestTabOrders(t *testing.T) {
 	p := newPerson(t)

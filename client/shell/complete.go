@@ -110,6 +110,12 @@ func (s *Shell) offers(ctx context.Context, line string) offer {
 		return offer{word: w, found: s.commandNames()}
 	}
 	c, ok := s.find(words[0].Text)
+	for ok && c.Line && !strings.HasPrefix(words[1].Text, "-") { // a command follows
+		if words = words[1:]; len(words) == 1 {
+			return offer{word: w, found: s.commandNames()}
+		}
+		c, ok = s.find(words[0].Text)
+	}
 	switch {
 	case !ok:
 		return offer{word: w}
