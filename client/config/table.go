@@ -90,7 +90,7 @@ func Table() []Setting {
 			Unasked: true, check: onOff},
 		global(toggle(JSON, "", off, false, "results as JSON, one object a line")),
 		global(toggle(Quiet, "q", off, false, "only results and errors")),
-		global(choice(Progress, "MODE", auto, "how transfers are shown: auto, bar, plain, json or none", auto, "bar", "plain", "json", none)),
+		global(choice(Progress, "MODE", auto, "how transfers are shown: auto (bars on a terminal, else lines; with quiet none), bar, plain, json or none", auto, "bar", "plain", "json", none)),
 	}
 }
 

@@ -30,7 +30,16 @@ func (s *Shell) settle() {
 	s.inForce = inForce{JSON: s.setting(config.JSON).On(), Quiet: s.setting(config.Quiet).On(), NoSync: s.setting(config.Sync).Text() == "none",
 		Confirm: s.setting(config.Confirm).On(), Parallel: s.setting(config.Parallel).Int(), Limit: s.setting(config.Limit).Rate()}
 	s.overall.Set(s.Limit)
-	s.Err.SetMode(s.setting(config.Progress).Text())
+	s.Err.SetMode(s.progress())
+}
+
+// progress is how transfers are shown: quietly not at all, unless it was said how.
+func (s *Shell) progress() string {
+	mode := s.setting(config.Progress).Text()
+	if mode == "auto" && s.Quiet {
+		return "none"
+	}
+	return mode
 }
 
 // options are how the chosen server is reached now.

@@ -9,14 +9,13 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"ferry/client/config"
 	"ferry/client/term"
 )
 
 // voice is where the shell of a job says what is no result: to this one, each line with the job's number. On a terminal
 // there are no bars but those of what is in front.
 func (s *Shell) voice(b *background) *term.Progress {
-	mode := s.setting(config.Progress).Text()
+	mode := s.progress()
 	out := hushed{&s.hush, s.Err}
 	if s.JSON || mode == "json" { // programs find the number in the objects
 		return term.NewProgress(out, mode)
