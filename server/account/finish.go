@@ -90,16 +90,16 @@ func ordinary(it item) bool {
 	return false
 }
 
-// checkPart decodes only old[from:to] and what has become of it.
+// checkPart decodes only old[from:to] and what has become of it, both by the TOML library: what is written is TOML for everybody.
 func (t *Text) checkPart(from, to int) error {
-	before, after := &parser{file: t.file}, &parser{file: t.file}
-	if before.decode(t.old[from:to]) != nil {
+	var before, after map[string]any
+	if _, err := toml.Decode(string(t.old[from:to]), &before); err != nil {
 		return t.checkWhole()
 	}
-	if after.decode(t.text[from:len(t.text)-(len(t.old)-to)]) != nil {
+	if _, err := toml.Decode(string(t.text[from:len(t.text)-(len(t.old)-to)]), &after); err != nil {
 		return t.refused("the edit would break the file")
 	}
-	old, now := tables(before.model), tables(after.model)
+	old, now := tables(before), tables(after)
 	for name, was := range t.edited {
 		if !reflect.DeepEqual(old[name], was) {
 			return t.checkWhole() // parts of it are elsewhere
@@ -110,7 +110,7 @@ func (t *Text) checkPart(from, to int) error {
 		delete(old, name)
 		delete(now, name)
 	}
-	if !reflect.DeepEqual(old, now) || !reflect.DeepEqual(before.model["defaults"], after.model["defaults"]) {
+	if !reflect.DeepEqual(old, now) || !reflect.DeepEqual(before["defaults"], after["defaults"]) {
 		return t.refused("the edit would change something else")
 	}
 	return t.checkAccounts()

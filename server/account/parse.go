@@ -77,20 +77,33 @@ func (p *parser) errorf(line int, advice, format string, args ...any) *Error {
 }
 
 // decode fills p and refuses what is not well-formed TOML.
-func (p *parser) decode(text []byte) error {
-	if len(text) > maxFile {
+func (p *parser) decode(data []byte) error {
+	if len(data) > maxFile {
 		return p.errorf(0, "split the accounts over several servers", "is larger than %d MiB", maxFile>>20)
 	}
+	text := string(data)
 	items, bad := scan(text)
 	if bad != nil && bad.msg != "" {
 		return p.errorf(bad.line, "", "%s", bad.msg)
 	}
+	p.items = items
+	if model, ok := plain(text, items); ok && bad == nil {
+		p.model = model
+		for _, it := range items {
+			p.order = append(p.order, it.path)
+		}
+		return nil
+	}
+	return p.decodeAny(text, bad)
+}
+
+// decodeAny is decode by the TOML library, whatever the text looks like. A scan that ended early says where.
+func (p *parser) decodeAny(text string, bad *scanError) error {
 	if bad != nil {
 		// Only what leads up to the error: what follows was not checked for depth.
 		text = text[:min(bad.pos+maxDepth, len(text))]
 	}
-	p.items = items
-	md, err := toml.Decode(string(text), &p.model)
+	md, err := toml.Decode(text, &p.model)
 	if err != nil {
 		if twice := p.twice(); twice != nil {
 			return twice

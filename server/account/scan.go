@@ -45,8 +45,8 @@ type scanError struct {
 
 // scan splits a text into items. It checks only what it needs: whatever it
 // accepts is decoded by the TOML library afterwards.
-func scan(text []byte) ([]item, *scanError) {
-	s := &scanner{text: string(text), line: 1}
+func scan(text string) ([]item, *scanError) {
+	s := &scanner{text: text, line: 1}
 	if strings.HasPrefix(s.text, "\ufeff") {
 		s.pos = len("\ufeff")
 	}

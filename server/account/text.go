@@ -310,7 +310,7 @@ func (t *Text) removeTable(items []item, i int) {
 // scan returns the items of the text as it is.
 func (t *Text) scan() ([]item, *scanError) {
 	if t.items == nil {
-		items, bad := scan(t.text)
+		items, bad := scan(string(t.text))
 		if bad != nil {
 			return nil, bad
 		}
