@@ -72,9 +72,10 @@ func TestTabJobs(t *testing.T) {
 	p.write(p.home, map[string]string{"some": ""})
 	p.offers("kill ")
 	p.types("get some & queue pwd; wait 1; put none & queue pwd")
-	p.offers("fg ", "2 ", "3 ", "4 ")
-	p.offers("kill 1 2", "2 ")
-	p.offers("queue -d ", "2 ", "3 ", "4 ")
+	want := [][]string{{"2 ", "3 ", "4 "}, {"2 "}, {"2 ", "3 ", "4 "}}
+	if got := p.tab("fg ", "kill 1 2", "queue -d ")[:3]; !slices.EqualFunc(got, want, slices.Equal) { // then the end of the input stops them
+		t.Errorf("%q, want %q", got, want)
+	}
 	p.offers("queue --", "--delete ")
 	p.offers("queue pu", "put ")
 	p.offers("queue get so", "some ")
