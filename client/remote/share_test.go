@@ -5,28 +5,15 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"ferry/client/remote"
 	"ferry/server/servertest"
-	"ferry/server/storage/local"
 )
 
 // TestSharesRuns: where the file system shares blocks between files, the equal ones of a changed file are shared in runs: each
-// call takes the file system as long for one block as for many. Here blocks are shared by copying them.
+// call takes the file system as long for one block as for many.
 func TestSharesRuns(t *testing.T) {
 	var calls atomic.Int64
-	ops := local.RealOps()
-	ops.Clone = func(fd int, c *unix.FileCloneRange) error {
-		calls.Add(1)
-		b := make([]byte, c.Src_length)
-		if _, err := unix.Pread(int(c.Src_fd), b, int64(c.Src_offset)); err != nil {
-			return err
-		}
-		_, err := unix.Pwrite(fd, b, int64(c.Dest_offset))
-		return err
-	}
-	r := newRig(t, servertest.WithOps(ops))
+	r := newRig(t, servertest.WithSharing(func() { calls.Add(1) }))
 	o := r.options()
 	o.Address = r.Addr()
 	cl := r.login(o)

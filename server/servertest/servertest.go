@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"ferry/server/account"
 	"ferry/server/daemon"
 	"ferry/server/guard"
@@ -128,6 +130,22 @@ func WithWrites(before func()) Option {
 	o.Write = func(fd int, b []byte, off int64) (int, error) {
 		before()
 		return write(fd, b, off)
+	}
+	return WithOps(o)
+}
+
+// WithSharing makes the file system of homes one that shares blocks between files, which is done by copying them; before is called
+// ahead of each time.
+func WithSharing(before func()) Option {
+	o := local.RealOps()
+	o.Clone = func(fd int, c *unix.FileCloneRange) error {
+		before()
+		b := make([]byte, c.Src_length)
+		if _, err := unix.Pread(int(c.Src_fd), b, int64(c.Src_offset)); err != nil {
+			return err
+		}
+		_, err := unix.Pwrite(fd, b, int64(c.Dest_offset))
+		return err
 	}
 	return WithOps(o)
 }
