@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	lookupKept = 5 * time.Second  // what was found is good for
+	lookupKept = 5 * time.Second  // what was found is good for, or ten times as long as it took
 	lookupEnds = 10 * time.Second // what was not found by now is given up
 	maxLookups = 8                // under way, and kept
 	maxFound   = 1 << 20          // names; nobody completes among more
@@ -29,6 +29,7 @@ type lookups struct {
 
 // lookup is one question and what became of it.
 type lookup struct {
+	begun time.Time
 	done  chan struct{}
 	names []string // once done; sorted
 }
@@ -61,7 +62,7 @@ func (l *lookups) begin(key string, ask func(context.Context) ([]string, error))
 	if l.kept == nil || len(l.kept) == maxLookups {
 		l.kept = map[string]*lookup{}
 	}
-	k := &lookup{done: make(chan struct{})}
+	k := &lookup{begun: time.Now(), done: make(chan struct{})}
 	l.kept[key] = k
 	l.busy++
 	go func() {
@@ -86,7 +87,7 @@ func (l *lookups) end(key string, k *lookup, names []string, err error) {
 		l.drop(key, k)
 	} else {
 		k.names = names
-		time.AfterFunc(lookupKept, func() {
+		time.AfterFunc(max(lookupKept, 10*time.Since(k.begun)), func() {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			l.drop(key, k)
