@@ -24,7 +24,7 @@ func (p *person) tab(lines ...string) (all [][]string) {
 	defer func() { p.In = before }()
 	p.In = &tabber{press: func() {
 		for _, line := range lines {
-			candidates, _ := p.Complete(line, len(line))
+			candidates, _ := p.Complete(p.t.Context(), line, len(line))
 			var texts []string
 			for _, c := range candidates {
 				texts = append(texts, c.Text)

@@ -344,7 +344,7 @@ func TestHostilePrompt(t *testing.T) {
 	offered := 0
 	v.reads = func(string) (string, error) {
 		for _, typed := range []string{"get ", "cat 'a", "user ", "kick ", "put x -O ", ""} {
-			candidates, _ := v.Complete(typed, len(typed))
+			candidates, _ := v.Complete(t.Context(), typed, len(typed))
 			for _, c := range candidates {
 				if bad := harmful(c.Text + c.Show); bad != "" {
 					t.Errorf("%q offers %q", typed, bad)

@@ -169,7 +169,9 @@ func (o *options) start(ctx context.Context, args []string) int {
 	switch {
 	case person:
 		c.In, err = shell.NewTerminal(shell.LineOptions{HistoryFile: filepath.Join(state, "history"),
-			Complete: func(line string, pos int) ([]shell.Candidate, int) { return sh.Complete(line, pos) }})
+			Complete: func(ctx context.Context, line string, pos int) ([]shell.Candidate, int) {
+				return sh.Complete(ctx, line, pos)
+			}})
 		if err != nil {
 			return complain(err)
 		}

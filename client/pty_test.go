@@ -330,7 +330,13 @@ func TestLeaves(t *testing.T) {
 		{"-c", []string{"-c", "nothing"}, func(*terminal) {}, func(*terminal) {}, 2},
 		{"SIGTERM", nil, prompt, func(p *terminal) { p.Signal(syscall.SIGTERM) }, 143},
 		{"SIGHUP", nil, prompt, func(p *terminal) { p.Signal(syscall.SIGHUP) }, 143},
-		{"SIGINT", nil, prompt, func(p *terminal) { p.Signal(syscall.SIGINT); p.Type("echo on\r"); p.See("\non\n"); ready(p); p.Type("quit\r") }, 0},
+		{"SIGINT", nil, prompt, func(p *terminal) {
+			p.Signal(syscall.SIGINT)
+			p.Type("echo on\r")
+			p.See("\non\n")
+			ready(p)
+			p.Type("quit\r")
+		}, 0},
 		{"SIGTERM at the password", []string{"A"}, asked, func(p *terminal) { p.Signal(syscall.SIGTERM) }, 143},
 		{"SIGHUP at the password", []string{"A"}, asked, func(p *terminal) { p.Signal(syscall.SIGHUP) }, 143},
 		{"Ctrl-C at the password", []string{"A"}, asked, func(p *terminal) { p.Type("x\x03"); prompt(p); p.Type("quit\r") }, 0},

@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -34,7 +35,11 @@ func (c completer) Do(runes []rune, pos int) ([][]rune, int) {
 		return nil, 0
 	}
 	before := string(runes[:pos])
-	candidates, replace := c.t.complete(string(runes), len(before))
+	ctx, cancel := context.WithCancel(context.Background())
+	c.t.tab.Store(&cancel)
+	candidates, replace := c.t.complete(ctx, string(runes), len(before))
+	c.t.tab.Store(nil)
+	cancel()
 	if len(candidates) == 0 || replace < 0 || replace > len(before) {
 		io.WriteString(c.t.screen, "\a")
 		return nil, 0
@@ -45,7 +50,7 @@ func (c completer) Do(runes []rune, pos int) ([][]rune, int) {
 	}
 	if len(candidates) > 1 {
 		columns, _ := term.Size(c.t.screen)
-		io.WriteString(printer(c), listCandidates(candidates, columns))
+		io.WriteString(printer(c), c.t.prompt+string(runes)+listCandidates(candidates, columns)) // the line comes again below
 	}
 	return nil, 0
 }

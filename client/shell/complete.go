@@ -2,6 +2,7 @@ package shell
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path"
 	"path/filepath"
@@ -27,11 +28,11 @@ func (s *Shell) typed() (string, error) {
 
 // Complete returns what the word before pos can become, and how many bytes it replaces. Where a question is answered, there
 // is nothing to complete.
-func (s *Shell) Complete(line string, pos int) (candidates []Candidate, replace int) {
+func (s *Shell) Complete(ctx context.Context, line string, pos int) (candidates []Candidate, replace int) {
 	if !s.typing {
 		return nil, 0
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), completionWait)
+	ctx, cancel := context.WithTimeout(ctx, completionWait)
 	defer cancel()
 	return s.complete(ctx, line, pos)
 }
@@ -339,6 +340,7 @@ func (s *Shell) filesThere(ctx context.Context, w Word) []found {
 
 // list returns the names in a directory of the server.
 func list(ctx context.Context, c *remote.Client, dir string) (names []string, err error) {
+	size := 0
 	for e, err := range c.List(ctx, dir, false) {
 		if err != nil {
 			return nil, err
@@ -347,8 +349,9 @@ func list(ctx context.Context, c *remote.Client, dir string) (names []string, er
 		if e.Kind == "dir" {
 			name += "/"
 		}
-		if names = append(names, name); len(names) > maxFound {
-			break
+		names = append(names, name)
+		if size += len(name); size > maxFound {
+			return nil, errors.New("too many names")
 		}
 	}
 	return names, nil

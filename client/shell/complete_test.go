@@ -152,7 +152,7 @@ func TestComplete(t *testing.T) {
 	if got := s.offered(t, ""); len(got) < len(s.commands) {
 		t.Errorf("an empty line offers %q", got)
 	}
-	if got, _ := s.Complete("pu", 2); got != nil {
+	if got, _ := s.Complete(t.Context(), "pu", 2); got != nil {
 		t.Errorf("an answer to a question is completed with %q", got)
 	}
 }

@@ -117,7 +117,7 @@ func (s *Shell) overview() string {
 	for _, t := range topics() {
 		fmt.Fprintf(&b, "  %-9s %s\n", t.name, t.short)
 	}
-	b.WriteString("\nhelp NAME tells more. Ctrl-C stops a command and keeps the session.\n")
+	b.WriteString("\nhelp NAME tells more. Tab completes. Ctrl-C stops a command and keeps the session.\n")
 	return b.String()
 }
 

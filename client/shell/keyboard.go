@@ -24,6 +24,8 @@ const pasteMark = '\uFDD0'
 type keyboard struct {
 	r       io.Reader
 	suspend func() // called for Ctrl-Z
+	// interrupt is called for Ctrl-C, at once; readline gets it when it is done with the keys before.
+	interrupt func()
 
 	part      []byte      // the beginning of a character
 	out       []byte      // not read yet
@@ -45,6 +47,9 @@ func (k *keyboard) Read(b []byte) (int, error) {
 		n, err := k.r.Read(buf)
 		if bytes.IndexByte(buf[:n], 0x1a) >= 0 {
 			k.suspend()
+		}
+		if bytes.IndexByte(buf[:n], 0x03) >= 0 {
+			k.interrupt()
 		}
 		k.take(buf[:n])
 		if err != nil || n == 0 {

@@ -3,6 +3,7 @@ package shell
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -54,8 +55,8 @@ type LineOptions struct {
 
 	// Complete returns what can stand at byte pos of line in place of the replaceLen bytes before
 	// pos; what follows those bytes in a candidate is appended. It has to answer quickly: keys wait
-	// for it, Ctrl-C among them.
-	Complete func(line string, pos int) (candidates []Candidate, replaceLen int)
+	// for it. Ctrl-C ends ctx.
+	Complete func(ctx context.Context, line string, pos int) (candidates []Candidate, replaceLen int)
 }
 
 // NewTerminal returns a LineReader for the person at the terminal that is stdin. It writes to
@@ -73,7 +74,7 @@ func NewTerminal(o LineOptions) (LineReader, error) {
 
 		interrupts: make(chan os.Signal, 1),
 	}
-	t.keys = keyboard{r: os.Stdin, suspend: t.suspend}
+	t.keys = keyboard{r: os.Stdin, suspend: t.suspend, interrupt: t.interrupt}
 	t.stdin = readline.NewCancelableStdin(&t.keys)
 	if !term.IsTerminal(os.Stdout) {
 		t.screen = os.Stderr
@@ -113,9 +114,11 @@ type terminal struct {
 	stdin    *readline.CancelableStdin
 	screen   *os.File
 	state    *xterm.State // of the terminal before readline
-	complete func(line string, pos int) ([]Candidate, int)
+	complete func(ctx context.Context, line string, pos int) ([]Candidate, int)
+	tab      atomic.Pointer[context.CancelFunc] // ends complete; nil while there is nothing to end
 	history  history
 	closing  sync.Once
+	prompt   string // of the line that is being typed
 
 	interrupts chan os.Signal // which nobody listens to
 
@@ -130,7 +133,8 @@ func (t *terminal) Read(prompt string) (string, error) {
 		return "", io.EOF
 	}
 	t.mu.Lock()
-	t.rl.SetPrompt(t.lastLine(prompt))
+	t.prompt = t.lastLine(prompt)
+	t.rl.SetPrompt(t.prompt)
 	t.mu.Unlock()
 	t.used.Store(true)
 	t.reading.Store(true)
@@ -225,6 +229,13 @@ func (t *terminal) Close() error {
 		}
 	})
 	return err
+}
+
+// interrupt is what Ctrl-C does beside what readline makes of it, which comes when Tab is done.
+func (t *terminal) interrupt() {
+	if end := t.tab.Load(); end != nil {
+		(*end)()
+	}
 }
 
 // suspend is what Ctrl-Z does.

@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"io"
@@ -24,9 +25,11 @@ func TestLineChild(t *testing.T) {
 	}
 	unix.Umask(0)
 	words := strings.Fields(os.Getenv("LINE_TEST"))
-	r, err := NewTerminal(LineOptions{
+	var r LineReader
+	var err error
+	r, err = NewTerminal(LineOptions{
 		HistoryFile: os.Getenv("LINE_TEST_HISTORY"),
-		Complete: func(line string, pos int) ([]Candidate, int) {
+		Complete: func(ctx context.Context, line string, pos int) ([]Candidate, int) {
 			typed := line[strings.LastIndexByte(line[:pos], ' ')+1 : pos]
 			var found []Candidate
 			for _, w := range words {
@@ -34,8 +37,12 @@ func TestLineChild(t *testing.T) {
 					found = append(found, Candidate{Text: strings.ReplaceAll(w, "_", " ")})
 				}
 			}
-			if typed == "panic" {
+			switch typed {
+			case "panic":
 				panic("as asked")
+			case "endless":
+				fmt.Fprintln(r.Stdout(), "waiting")
+				<-ctx.Done()
 			}
 			return found, len(typed)
 		},
@@ -159,7 +166,7 @@ func TestTerminalComplete(t *testing.T) {
 	p.Type("put r\t")
 	p.See("put report.\n")
 	p.Type("\t")
-	p.See("report.pdf  report.txt\n2>> put report.\n")
+	p.See("2>> put report.\nreport.pdf  report.txt\n2>> put report.\n")
 	p.Type("p\t\r")
 	p.See(`read "put report.pdf" <nil>.`)
 	p.See("3>>\n")
@@ -170,9 +177,14 @@ func TestTerminalComplete(t *testing.T) {
 	p.Type("画\t\r")
 	p.See(`read "put 日本画.pdf" <nil>.`)
 	p.See("4>>\n")
+	p.Type("endless\t")
+	p.See("waiting\n")
+	p.Type("\x03") // which does not wait for what Tab waits for
+	p.See(`read "endless" interrupted.`)
+	p.See("5>>\n")
 	p.Type("zz\t\t.\r")
 	p.See(`read "zz." <nil>.`)
-	p.See("5>>\n")
+	p.See("6>>\n")
 	p.Type("\x04")
 	leaves(t, p)
 }

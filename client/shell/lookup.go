@@ -2,7 +2,6 @@ package shell
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -14,7 +13,7 @@ const (
 	lookupKept = 5 * time.Second  // what was found is good for, or ten times as long as it took
 	lookupEnds = 10 * time.Second // what was not found by now is given up
 	maxLookups = 8                // under way, and kept
-	maxFound   = 1 << 20          // names; nobody completes among more
+	maxFound   = 64 << 20         // bytes of names; nobody completes among more
 )
 
 // lookups is what Tab has asked of the disk and the server for the line that is being typed. Neither may hold it up: they are
@@ -69,9 +68,6 @@ func (l *lookups) begin(key string, ask func(context.Context) ([]string, error))
 		ctx, cancel := context.WithTimeout(context.Background(), lookupEnds)
 		defer cancel()
 		names, err := ask(ctx)
-		if err == nil && len(names) > maxFound {
-			err = errors.New("too many")
-		}
 		slices.Sort(names)
 		l.end(key, k, names, err)
 	}()

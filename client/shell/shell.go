@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/spf13/pflag"
 	"golang.org/x/crypto/ssh"
 
 	"ferry/client/config"
@@ -362,7 +363,11 @@ func (s *Shell) prepare(cmd Cmd, call *Call) (c Command, err error) {
 	call.FlagSet = c.Options()
 	if c.Raw {
 		call.words = cmd.Words[1:]
-	} else if err := call.parse(cmd.Words[1:]); err != nil {
+	} else if err := call.parse(cmd.Words[1:]); errors.Is(err, pflag.ErrHelp) {
+		help := helpCommand()
+		call.name, call.words = help.Name, []Word{literal(c.Name, 0)}
+		return help, nil
+	} else if err != nil {
 		return c, &UsageError{err.Error(), "usage: " + c.Usage}
 	}
 	if n := len(call.words); n < c.Min || c.Max >= 0 && n > c.Max {
