@@ -33,9 +33,18 @@ type world struct {
 
 // TestScript runs what a user types: testdata/script/*.txtar. In them ADDR is the server, PROXY the same behind a proxy,
 // FP its fingerprint, DATA its data directory, USERS its account file, PLAIN and SOCKET where it listens without TLS,
-// HOME_ALICE alice's files on it.
+// HOME_ALICE alice's files on it. They log in with FERRY_IDENTITY, a key of alice and bob; those that are about logging in or about
+// lost connections set it to nothing, and the password in FERRY_PASSWORD is used, which costs ferry ten times as much.
 func TestScript(t *testing.T) {
 	o := newObjects(t)
+	private, public, err := newKey("")
+	identity := filepath.Join(t.TempDir(), "identity")
+	if err == nil {
+		err = os.WriteFile(identity, private, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -44,6 +53,9 @@ func TestScript(t *testing.T) {
 			s := servertest.New(t, servertest.WithBans())
 			s.AddUser("alice", password)
 			s.AddUser("bob", password)
+			for _, name := range []string{"alice", "bob"} {
+				s.Set(name, "keys", public)
+			}
 			p, err := faultproxy.Start(s.Addr())
 			if err != nil {
 				return err
@@ -53,7 +65,7 @@ func TestScript(t *testing.T) {
 			e.Values["world"], e.Values["objects"] = &world{s, p}, o
 			for k, v := range map[string]string{"ADDR": s.Addr(), "PROXYPORT": p.Addr()[strings.LastIndex(p.Addr(), ":")+1:], "PROXY": p.Addr(), "FP": s.Fingerprint(), "HOME_ALICE": s.Home("alice"),
 				"DATA": s.Data(), "USERS": s.Users(), "PLAIN": s.PlainAddr(), "SOCKET": s.UnixAddr(),
-				"HOME_BOB": s.Home("bob"), "FERRY_PASSWORD": password, "HOME": e.WorkDir, "XDG_STATE_HOME": filepath.Join(e.WorkDir, ".state"), "TERM": "dumb"} {
+				"HOME_BOB": s.Home("bob"), "FERRY_PASSWORD": password, "FERRY_IDENTITY": identity, "HOME": e.WorkDir, "XDG_STATE_HOME": filepath.Join(e.WorkDir, ".state"), "TERM": "dumb"} {
 				e.Setenv(k, v)
 			}
 			return nil
@@ -110,19 +122,31 @@ func cutCommand(ts *testscript.TestScript, neg bool, args []string) {
 
 // keypair FILE [PASSPHRASE]: a private key, and the public one in FILE.pub and as $KEY.
 func keyPair(ts *testscript.TestScript, neg bool, args []string) {
+	private, public, err := newKey(strings.Join(args[1:], ""))
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), private, 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".pub"), []byte(public), 0o644))
+	ts.Setenv("KEY", strings.TrimSpace(public))
+}
+
+// newKey makes a key: the private one as a file, protected by a passphrase unless that is "", and the line of the public one.
+func newKey(passphrase string) (private []byte, public string, err error) {
 	_, key, err := ed25519.GenerateKey(nil)
-	ts.Check(err)
-	block, err := ssh.MarshalPrivateKey(key, "")
-	if len(args) > 1 {
-		block, err = ssh.MarshalPrivateKeyWithPassphrase(key, "", []byte(args[1]))
+	if err != nil {
+		return nil, "", err
 	}
-	ts.Check(err)
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), pem.EncodeToMemory(block), 0o600))
-	public, err := ssh.NewPublicKey(key.Public())
-	ts.Check(err)
-	text := string(ssh.MarshalAuthorizedKey(public))
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".pub"), []byte(text), 0o644))
-	ts.Setenv("KEY", strings.TrimSpace(text))
+	block, err := ssh.MarshalPrivateKey(key, "")
+	if passphrase != "" {
+		block, err = ssh.MarshalPrivateKeyWithPassphrase(key, "", []byte(passphrase))
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	p, err := ssh.NewPublicKey(key.Public())
+	if err != nil {
+		return nil, "", err
+	}
+	return pem.EncodeToMemory(block), string(ssh.MarshalAuthorizedKey(p)), nil
 }
 
 // poke FILE OFFSET TEXT: overwrites bytes.
