@@ -16,11 +16,12 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 )
 
 const (
 	imageSize = 512 << 20
-	copies    = 20 // how often a cut is tried while the disk is busy
+	patience  = 10 * time.Second // how long a cut is tried while the disk is busy
 )
 
 // Disk is a mounted file system. It is unmounted and deleted when the test ends.
@@ -90,7 +91,7 @@ func (d *Disk) Cut() string {
 }
 
 func (d *Disk) copyQuiet(image string) error {
-	for range copies {
+	for late := time.Now().Add(patience); time.Now().Before(late); {
 		before, err := d.writes()
 		if err != nil {
 			return err
@@ -106,7 +107,7 @@ func (d *Disk) copyQuiet(image string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s was written to during each of %d copies", d.dir, copies)
+	return fmt.Errorf("%s was written to during each copy for %v", d.dir, patience)
 }
 
 // writes returns the number of writes the loop device has done and of requests it is working on.
