@@ -127,7 +127,7 @@ func (s *Shell) launch(line string, inLine bool) (b *background, name string, er
 func (s *Shell) fork(b *background) (*Shell, error) {
 	here, err := s.workdir()
 	if err != nil {
-		return nil, err
+		return nil, named(".", err)
 	}
 	c := &Shell{Config: s.Config, inForce: s.inForce, commands: s.commands, dir: s.dir, before: s.before, ldir: here, job: b}
 	c.In, c.Ask, c.Stdin, c.Echo = NewScript(strings.NewReader(""), io.Discard), nil, nil, false
