@@ -22,6 +22,7 @@ import (
 	"ferry/client/shell"
 	"ferry/client/term"
 	"ferry/client/transfer"
+	"ferry/internal/termtest"
 	"ferry/server/servertest"
 	"ferry/shared/partial"
 )
@@ -185,7 +186,7 @@ func poisoned(t *testing.T, server string) *hostile {
 					panic(err)
 				}
 			}
-			texts(*answer, poison, "kind", "code", "upload", "key", "boot", "session", "secret", "nonce", "features", "message", "sha256", "id")
+			texts(*answer, poison, "kind", "code", "upload", "key", "boot", "session", "secret", "nonce", "features", "message", "sha256", "id", "tag", "tags")
 			if failed, ok := (*answer)["error"].(object); ok {
 				failed["message"] = poison(failed["message"].(string))
 			}
@@ -210,10 +211,29 @@ func harmful(text string) string {
 	return ""
 }
 
+// printed is what was printed lately, also by jobs.
+type printed struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (p *printed) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.text.Write(b)
+}
+
+func (p *printed) take() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer p.text.Reset()
+	return p.text.String()
+}
+
 // victim is a shell at a hostile server.
 type victim struct {
 	*shell.Shell
-	out, errs bytes.Buffer
+	out, errs printed
 	asked     []string // all prompts
 	reads     func(prompt string) (string, error)
 }
@@ -245,10 +265,8 @@ func newVictim(t *testing.T, address string, person bool) *victim {
 
 // said returns all that was printed and asked since the last time.
 func (v *victim) said() (out, all string) {
-	out = v.out.String()
-	all = out + v.errs.String() + strings.Join(v.asked, "\n")
-	v.out.Reset()
-	v.errs.Reset()
+	out = v.out.take()
+	all = out + v.errs.take() + strings.Join(v.asked, "\n")
 	v.asked = nil
 	return out, all
 }
@@ -315,7 +333,7 @@ func TestHostileWords(t *testing.T) {
 						t.Errorf("%s prints %q", line, bad)
 					}
 					for l := range strings.Lines(out) {
-						if how.json && !json.Valid([]byte(l)) {
+						if text := c.Name == "cat" || c.Name == "more"; how.json && !text && !json.Valid([]byte(l)) {
 							t.Errorf("%s --json prints %q", line, l)
 						}
 					}
@@ -452,6 +470,38 @@ func TestHostileLinks(t *testing.T) {
 			if text, err := os.ReadFile("outside/precious"); err != nil || string(text) != "mine\n" {
 				t.Fatalf("%s went through the link %s: %q, %v", line, link, text, err)
 			}
+		}
+	}
+}
+
+// TestHostileScreen: nor does a terminal get anything of it from bars, prompts and what Tab shows.
+func TestHostileScreen(t *testing.T) {
+	s := newSeat(t)
+	s.write(s.server.Home("alice"), "big", pattern(3<<20, 1))
+	h := poisoned(t, s.server.PlainAddr())
+	ferry := s.command("--plain", "alice@"+h.Addr().String())
+	ferry.Env = append(ferry.Env, "FERRY_PASSWORD="+password)
+	p := termtest.Start(t, 100, 30, ferry)
+	p.See("logged in as alice")
+	ready(p)
+	p.Type("get --limit 2M big*\r")
+	p.See(" of 3 MiB") // a bar
+	p.See("fetched big")
+	ready(p)
+	p.Type("cd two\t\t\x03")
+	p.See("^C\n")
+	ready(p)
+	p.Type("get --limit 4M big* -o other & jobs; wait\r")
+	p.See("[1] fetched other")
+	ready(p)
+	p.Type("user \t\tx\x03")
+	p.See("x^C\n")
+	ready(p)
+	p.Type("quit\r")
+	s.leave(p, 0)
+	for _, bad := range []string{"\x1b]", "\u009b", "\u202e", "\u200b", "\u2028", "\nFORGED"} {
+		if i := strings.Index(p.Raw(), bad); i >= 0 {
+			t.Errorf("%q is on the screen: %q", bad, p.Raw()[max(0, i-100):i+20])
 		}
 	}
 }

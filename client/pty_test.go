@@ -149,7 +149,10 @@ func TestPersonTypes(t *testing.T) {
 	p.See("\ninside\n")
 	ready(p)
 
-	p.Type("put --ex\t") // options and their values
+	p.Type("put -\t") // options and their values
+	p.See("-r, --recursive")
+	p.See(">> put -\n")
+	p.Type("-ex\t")
 	p.See(">> put --exclude\n")
 	p.Type("'*.tmp' -O tw\t")
 	p.See(`-O two\ words/` + "\n")

@@ -185,20 +185,23 @@ func (s *Shell) arguments(ctx context.Context, c Command, words []Word) []found 
 	case !over && strings.HasPrefix(w.Text, "-") && c.Raw:
 		return names(c.Words...)
 	case !over && strings.HasPrefix(w.Text, "-"):
-		return optionNames(f)
+		return optionNames(f, w.Text == "-")
 	}
 	return s.argument(ctx, c, args, w)
 }
 
-// optionNames offers the options of a command.
-func optionNames(f *pflag.FlagSet) (all []found) {
+// optionNames offers the options of a command, with short by the one letter that they may have: then a list comes at once.
+func optionNames(f *pflag.FlagSet, short bool) (all []found) {
 	f.VisitAll(func(o *pflag.Flag) {
-		show := "--" + o.Name
+		name, show := "--"+o.Name, "--"+o.Name
 		if o.Shorthand != "" {
 			show = "-" + o.Shorthand + ", " + show
 		}
+		if o.Shorthand != "" && short {
+			name = "-" + o.Shorthand
+		}
 		if !o.Hidden {
-			all = append(all, found{"--" + o.Name, show})
+			all = append(all, found{name, show})
 		}
 	})
 	return all

@@ -96,6 +96,7 @@ func TestComplete(t *testing.T) {
 		{"nothing x", nil},
 		// options
 		{"put --ex", []string{"--exclude "}},
+		{"put --recu", []string{"--recursive "}},
 		{"put -- --ex", nil},
 		{"put plain --ex", []string{"--exclude "}},
 		{"put --exclude d", nil}, // a pattern
@@ -146,7 +147,7 @@ func TestComplete(t *testing.T) {
 			}
 		}
 	}
-	if got := s.offered(t, "ls -"); !slices.Contains(got, "--recursive ") || len(got) < 8 {
+	if got := s.offered(t, "ls -"); !slices.Contains(got, "-R ") || len(got) < 8 {
 		t.Errorf("ls - offers %q", got)
 	}
 	if got := s.offered(t, ""); len(got) < len(s.commands) {
