@@ -28,6 +28,7 @@ import (
 // TestReconnect holds what happens when a session comes back: nobody is asked for the password again, and what changed on
 // the server meanwhile counts.
 func TestReconnect(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		change func(r *rig)
@@ -54,6 +55,7 @@ func TestReconnect(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t)
 			asked := 0
 			o := r.options()
@@ -536,6 +538,7 @@ func TestRoundTrips(t *testing.T) {
 
 // TestNoProgress: a line that breaks after every login is given up in time, and is not tried without a pause.
 func TestNoProgress(t *testing.T) {
+	t.Parallel()
 	for _, get := range []bool{false, true} {
 		t.Run(map[bool]string{false: "put", true: "get"}[get], func(t *testing.T) {
 			t.Parallel()

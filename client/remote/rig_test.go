@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"flag"
 	"io/fs"
 	"math/rand/v2"
 	"net"
@@ -27,7 +28,10 @@ import (
 	"ferry/shared/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Set("test.parallel", "6") // those that may run side by side mostly wait; the command line overrides it
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	password = "correct horse battery"

@@ -13,6 +13,7 @@ import (
 // TestStalledDisk: the server's disk stands still for longer than the client's patience, several times over. The client
 // takes the line for lost, tries again, and ends well when the disk goes on.
 func TestStalledDisk(t *testing.T) {
+	t.Parallel()
 	for range 2 {
 		var stalls atomic.Int64
 		gate := make(chan struct{})
