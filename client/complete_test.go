@@ -109,6 +109,8 @@ func TestTabOrders(t *testing.T) {
 	p.offers("invite re", "revoke ")
 	p.offers("uploads ", "drop ", "list ")
 	p.offers("bans li", "lift ", "list ")
+	p.server.Fail("nobody", 1)
+	p.offers("bans lift ", "127.0.0.1 ")
 	invite := p.server.Invite()
 	if got := p.tab("invite revoke ")[0]; len(got) != 1 || strings.Contains(invite, got[0]) {
 		t.Errorf("invite revoke offers %q", got)

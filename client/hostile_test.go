@@ -476,6 +476,7 @@ func TestHostileLinks(t *testing.T) {
 
 // TestHostileScreen: nor does a terminal get anything of it from bars, prompts and what Tab shows.
 func TestHostileScreen(t *testing.T) {
+	t.Parallel()
 	s := newSeat(t)
 	s.write(s.server.Home("alice"), "big", pattern(3<<20, 1))
 	h := poisoned(t, s.server.PlainAddr())

@@ -118,6 +118,7 @@ func (s *seat) leave(p *termtest.Terminal, code int) {
 // TestPersonTypes: a person logs in with a password that is not shown, completes names with blanks and in other scripts, and
 // leaves; the next time the lines are still known.
 func TestPersonTypes(t *testing.T) {
+	t.Parallel()
 	s := newSeat(t)
 	p := s.sit()
 	if raw := p.Raw(); strings.Contains(raw, password[:5]) || !strings.Contains(raw, strings.Repeat("*", len(password))) {
@@ -226,6 +227,7 @@ func TestPersonInterrupts(t *testing.T) {
 
 // TestPersonResizes: the window may change its size while a line is typed and while a bar is drawn.
 func TestPersonResizes(t *testing.T) {
+	t.Parallel()
 	s := newSeat(t)
 	s.write(s.here, "big", pattern(24<<20, 4))
 	p := s.sit()
@@ -260,6 +262,7 @@ func TestPersonResizes(t *testing.T) {
 
 // TestPersonErrs: keys and pasted text that nobody needs do no harm.
 func TestPersonErrs(t *testing.T) {
+	t.Parallel()
 	s := newSeat(t)
 	p := s.sit()
 	p.Type("a\x13b\x03") // Ctrl-S, Ctrl-C
@@ -295,6 +298,7 @@ func TestPersonErrs(t *testing.T) {
 // TestTabGivesUp: where the server does not answer Tab offers nothing, the line stays what it was, and Ctrl-C works; the same
 // when it answers again.
 func TestTabGivesUp(t *testing.T) {
+	t.Parallel()
 	s := newSeat(t)
 	p := s.sit()
 	s.proxy.Pause()
@@ -375,6 +379,7 @@ func TestLeaves(t *testing.T) {
 
 // TestHangup: a terminal that is closed ends ferry.
 func TestHangup(t *testing.T) {
+	t.Parallel()
 	s := newSeat(t)
 	p := termtest.Start(t, 80, 24, s.command())
 	p.See(">>\n")
@@ -397,6 +402,7 @@ func TestSuspended(t *testing.T) {
 		"password of script": {[]string{"A", "-c", "pwd"}, "Password of alice", func(p *termtest.Terminal) { p.Type(password + "\r"); p.See("\n/\n") }},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := newSeat(t)
 			for i, a := range test.args {
 				if a == "A" {
