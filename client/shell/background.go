@@ -282,7 +282,7 @@ func (j *jobs) forget(b *background) {
 	j.list = slices.DeleteFunc(j.list, func(other *background) bool { return other == b })
 }
 
-// end stops a job and waits until it is over. One that has not begun never does.
+// end stops a job, which is over as soon as it has put down what it holds. One that has not begun never does.
 func (j *jobs) end(b *background, why error) {
 	j.mu.Lock()
 	begun := b.state != jobQueued
@@ -295,10 +295,9 @@ func (j *jobs) end(b *background, why error) {
 		b.sh.retire()
 		j.over(b, jobStopped, exitTerminated)
 	}
-	<-b.ended
 }
 
-// endAll stops all jobs.
+// endAll stops all jobs and waits until they are over.
 func (j *jobs) endAll(why error) {
 	for _, b := range j.all(func(b *background) bool { return b.state == jobQueued }) {
 		j.end(b, why)

@@ -121,6 +121,16 @@ func TestInterruptedWait(t *testing.T) {
 	if got := st.states(); got != "1 running" {
 		t.Error(got)
 	}
+	// Nor does a job that does not end hold up who stops it.
+	st.commands = append(st.commands, Command{Name: "stuck", Run: func(context.Context, *Shell, *Call) error { <-st.let; return nil }})
+	st.types(t, "stuck &")
+	if code, _ := st.Line(ctx, "kill 2"); code != exitStopped {
+		t.Errorf("kill: %d", code)
+	}
+	close(st.let)
+	if code, _ := st.Line(t.Context(), "wait"); code != exitTerminated {
+		t.Errorf("wait: %d", code)
+	}
 }
 
 // TestEndOfRun: a run ends with its jobs, which its end stops as well.

@@ -29,6 +29,7 @@ func runFg(ctx context.Context, s *Shell, c *Call) error {
 	s.say("%s", term.Escape(b.line))
 	if err := s.await(ctx, list); err != nil {
 		s.jobs.end(b, ending(ctx))
+		<-b.ended
 	}
 	return s.collect(b)
 }

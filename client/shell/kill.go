@@ -27,7 +27,7 @@ func runKill(ctx context.Context, s *Shell, c *Call) error {
 		return err
 	}
 	for _, b := range list {
-		if err := s.kill(b); err != nil {
+		if err := s.kill(ctx, b); err != nil {
 			return err
 		}
 	}
@@ -35,12 +35,15 @@ func runKill(ctx context.Context, s *Shell, c *Call) error {
 }
 
 // kill stops a job and forgets it.
-func (s *Shell) kill(b *background) error {
+func (s *Shell) kill(ctx context.Context, b *background) error {
 	before, _ := s.jobs.how(b)
 	if before.over() {
 		return &UsageError{fmt.Sprintf("%d: this job has ended already", b.number), "jobs lists what there is"}
 	}
 	s.jobs.end(b, errStopped)
+	if err := s.await(ctx, []*background{b}); err != nil {
+		return err
+	}
 	if before == jobQueued {
 		s.say("[%d] dropped: %s", b.number, term.Escape(b.line))
 	}

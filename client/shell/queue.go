@@ -23,7 +23,7 @@ func runQueue(ctx context.Context, s *Shell, c *Call) error {
 	queue := func(b *background) bool { return b.inLine }
 	switch {
 	case c.on("delete"):
-		return s.dequeue(c)
+		return s.dequeue(ctx, c)
 	case len(c.words) == 0:
 		return s.showJobs(s.jobs.all(queue))
 	}
@@ -39,7 +39,7 @@ func runQueue(ctx context.Context, s *Shell, c *Call) error {
 }
 
 // dequeue takes jobs out of the queue.
-func (s *Shell) dequeue(c *Call) error {
+func (s *Shell) dequeue(ctx context.Context, c *Call) error {
 	list, err := s.chosen(c)
 	if err == nil && len(list) == 0 {
 		err = usagef("-d: which? (numbers of jobs)")
@@ -51,7 +51,7 @@ func (s *Shell) dequeue(c *Call) error {
 		if !b.inLine {
 			return &UsageError{c.Args()[0] + ": this job is not of the queue", "kill stops it"}
 		}
-		if err := s.kill(b); err != nil {
+		if err := s.kill(ctx, b); err != nil {
 			return err
 		}
 	}
