@@ -2,10 +2,6 @@ package shell
 
 import (
 	"context"
-	"errors"
-	"os"
-	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -294,91 +290,6 @@ func atServers(user string, servers []string) []found {
 	return sorted(list)
 }
 
-// filesHere offers the files of this machine that begin with a word.
-func (s *Shell) filesHere(ctx context.Context, w Word) []found {
-	text := w.unquotedHome()
-	if text == "~" {
-		return names("~/")
-	}
-	dir, base := filepath.Split(text)
-	where, err := filepath.Abs(home(dir))
-	if err != nil {
-		return nil
-	}
-	all := s.lookups.find(ctx, "here "+where, func(context.Context) ([]string, error) {
-		list, err := os.ReadDir(where)
-		names := make([]string, len(list))
-		for i, e := range list {
-			names[i] = e.Name()
-			isDir := e.IsDir()
-			if e.Type()&os.ModeSymlink != 0 {
-				info, err := os.Stat(filepath.Join(where, e.Name()))
-				isDir = err == nil && info.IsDir()
-			}
-			if isDir {
-				names[i] += "/"
-			}
-		}
-		return names, err
-	})
-	return within(w.Text[:len(w.Text)-len(base)], base, all)
-}
-
-// filesThere offers the files on the server that begin with a word.
-func (s *Shell) filesThere(ctx context.Context, w Word) []found {
-	text, session := w.unquotedHome(), s.client
-	if text == "~" {
-		return names("~/")
-	}
-	if session == nil {
-		return nil
-	}
-	dir, base := path.Split(text)
-	where := s.abs(dir)
-	all := s.lookups.find(ctx, "there "+where, func(ctx context.Context) ([]string, error) {
-		return s.lookups.ask(session, func(c *remote.Client) ([]string, error) { return list(ctx, c, where) })
-	})
-	return within(w.Text[:len(w.Text)-len(base)], base, all)
-}
-
-// list returns the names in a directory of the server.
-func list(ctx context.Context, c *remote.Client, dir string) (names []string, err error) {
-	size := 0
-	for e, err := range c.List(ctx, dir, false) {
-		if err != nil {
-			return nil, err
-		}
-		name := string(e.Name)
-		if e.Kind == "dir" {
-			name += "/"
-		}
-		names = append(names, name)
-		if size += len(name); size > maxFound {
-			return nil, errors.New("too many names")
-		}
-	}
-	return names, nil
-}
-
-// within offers those of the names in a directory, which are sorted, that begin with base. Hidden ones have to be asked for.
-func within(dir, base string, all []string) (fit []found) {
-	first, _ := slices.BinarySearch(all, base)
-	for _, n := range all[first:] {
-		if !strings.HasPrefix(n, base) {
-			break
-		}
-		if n == "" || base == "" && n[0] == '.' {
-			continue
-		}
-		name := dir + n
-		if dir == "" && base == "" && (n[0] == '-' || plainName(n) != n) {
-			name = "./" + n // else it would be an option, or the home
-		}
-		fit = append(fit, found{name: name})
-	}
-	return fit
-}
-
 // orderWords offers what can stand in a command line of an administrator: the server knows.
 func (s *Shell) orderWords(ctx context.Context, c Command, words []Word) []found {
 	w := words[len(words)-1]
@@ -407,22 +318,4 @@ func (s *Shell) orderWords(ctx context.Context, c Command, words []Word) []found
 		return s.lookups.ask(session, func(c *remote.Client) ([]string, error) { return orderable(ctx, c, line) })
 	})
 	return names(all...)
-}
-
-// orderable asks the server what can be the last word of a command line.
-func orderable(ctx context.Context, c *remote.Client, line []string) (words []string, err error) {
-	answer, err := c.Admin(ctx, append([]string{"complete"}, line...), "", false, false)
-	if err != nil {
-		return nil, err
-	}
-	for l := range strings.Lines(answer.Output) {
-		word, _, _ := strings.Cut(strings.TrimSuffix(l, "\n"), "\t")
-		if !strings.HasPrefix(word, ":") && word != "" {
-			words = append(words, word)
-		}
-		if word == "--password-stdin" { // for which there is more to say from far away
-			words = append(words, newPasswordFile, newPasswordCommand)
-		}
-	}
-	return words, nil
 }
