@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/ed25519"
 	"encoding/pem"
+	"flag"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -20,6 +21,7 @@ import (
 
 func TestMain(m *testing.M) {
 	servertest.Child()
+	flag.Set("test.parallel", "4") // those that may run side by side wait a lot; the command line overrides it
 	testscript.Main(m, map[string]func(){"ferry": main, "ferryd": servertest.Program})
 }
 
