@@ -32,7 +32,7 @@ func (s *Shell) offered(t *testing.T, line string) []string {
 func TestComplete(t *testing.T) {
 	t.Chdir(t.TempDir())
 	t.Setenv("HOME", ".")
-	for _, name := range []string{"plain", "a b", "it's", "日本語", "pv\nrm\rtypo.txt", "esc\x1bc", "c1\u009b", "bad\xff", "\u202ertl", "semi;colon",
+	for _, name := range []string{"plain", "a b", "it's", "日本語", "pv\nrm\rtypo.txt", "esc\x1bc", "c1\u009b", "bad\xff", "\u202ertl", "semi;colon", "[x]",
 		"dir/x y", "dir/x z", ".hidden", "cafe\u0301", "mo$ney"} {
 		os.Mkdir("dir", 0o700)
 		if err := os.WriteFile(name, nil, 0o600); err != nil {
@@ -62,6 +62,8 @@ func TestComplete(t *testing.T) {
 		{"put it", []string{`it\'s `}},
 		{`put "it`, []string{`"it's" `}},
 		{"put 'it", nil}, // cannot be written in these quotes
+		{"put [", nil},   // a pattern, whatever follows
+		{`put \[`, []string{`\[x\] `}},
 		{"put 日", []string{"日本語 "}},
 		{"put caf", []string{"cafe\u0301 "}},
 		{"put d", []string{"dir/"}},
@@ -86,7 +88,7 @@ func TestComplete(t *testing.T) {
 		{"sync down x d y", nil},
 		// What Tab inserts must never be a key, a command or something that cannot be seen.
 		{"put pv", nil}, {"put esc", nil}, {"put c1", nil}, {"put bad", nil}, {"put \u202e", nil},
-		{"put ", []string{`a\ b `, "cafe\u0301 ", "dir/", `it\'s `, "link/", "mo$ney ", "plain ", `semi\;colon `, "日本語 "}},
+		{"put ", []string{`\[x\] `, `a\ b `, "cafe\u0301 ", "dir/", `it\'s `, "link/", "mo$ney ", "plain ", `semi\;colon `, "日本語 "}},
 		{"put .h", []string{".hidden "}},
 		{"put dir/x", []string{`dir/x\ y `, `dir/x\ z `}},
 		{`put "dir/x`, []string{`"dir/x y" `, `"dir/x z" `}},

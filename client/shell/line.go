@@ -162,11 +162,27 @@ func (t *terminal) Password(prompt string) (string, error) {
 	return string(p), interrupted(err)
 }
 
-// lastLine prints all but the last line of a prompt: readline would print them again at each key.
+// lastLine prints what readline must not: it would print it again at each key.
 func (t *terminal) lastLine(prompt string) string {
-	i := strings.LastIndexByte(prompt, '\n') + 1
-	io.WriteString(t.screen, prompt[:i])
-	return prompt[i:]
+	columns, _ := term.Size(t.screen)
+	above, last := splitPrompt(prompt, columns)
+	io.WriteString(t.screen, above)
+	return last
+}
+
+// answerRoom is how many columns an answer has at least behind its question.
+const answerRoom = 8
+
+// splitPrompt parts a prompt into what is printed once and the line that readline edits. That is the last one, and only its
+// last word where the whole would fill the row: readline does not count the rows of a prompt.
+func splitPrompt(prompt string, columns int) (above, last string) {
+	cut := strings.LastIndexByte(prompt, '\n') + 1
+	if term.Width(prompt[cut:])+answerRoom > columns {
+		if i := strings.LastIndexByte(strings.TrimRight(prompt[cut:], " "), ' '); i > 0 {
+			return prompt[:cut+i] + "\n", prompt[cut+i+1:]
+		}
+	}
+	return prompt[:cut], prompt[cut:]
 }
 
 func interrupted(err error) error {

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ferry/client/term"
 	"ferry/internal/termtest"
 )
 
@@ -484,5 +485,46 @@ func TestScript(t *testing.T) {
 	r.Read("")
 	if _, err := r.Read(""); err == nil || err.Error() != "line 2 is longer than 1 MiB" {
 		t.Errorf("a long line: %v", err)
+	}
+}
+
+// TestSplitPrompt: the line editor gets a prompt of one row, with room behind it where that can be had.
+func TestSplitPrompt(t *testing.T) {
+	for _, tt := range []struct {
+		prompt      string
+		columns     int
+		above, last string
+	}{
+		{">> ", 80, "", ">> "},
+		{"one\ntwo\n>> ", 80, "one\ntwo\n", ">> "},
+		{"Is that the right key? [yes/no] ", 80, "", "Is that the right key? [yes/no] "},
+		{"Is that the right key? [yes/no] ", 39, "Is that the right key?\n", "[yes/no] "},
+		{"look:\n日本語 is there: [w/s/N] ", 30, "look:\n日本語 is there:\n", "[w/s/N] "},
+		{"Password: ", 12, "", "Password: "},
+	} {
+		if above, last := splitPrompt(tt.prompt, tt.columns); above != tt.above || last != tt.last {
+			t.Errorf("%q in %d columns: %q and %q", tt.prompt, tt.columns, above, last)
+		}
+	}
+}
+
+// TestPromptFor: a prompt fits the row and leaves room to type.
+func TestPromptFor(t *testing.T) {
+	deep := "/a/very/long/way/down/to/a/directory/that/has/a/name"
+	for columns := 4; columns < 120; columns++ {
+		for _, dir := range []string{"/", "/日本語/日本語", deep} {
+			p := promptFor("alice@files.example.org:8083", dir, columns)
+			if !strings.HasSuffix(p, ">> ") || term.Width(p) > max(columns*2/3, 4) {
+				t.Errorf("%d columns: %q", columns, p)
+			}
+		}
+	}
+	for columns, want := range map[int]string{0: "alice@x:" + deep + ">> ", 200: "alice@x:" + deep + ">> ", 40: "alice@x:/a/very"} {
+		if p := promptFor("alice@x", deep, columns); !strings.HasPrefix(p, want) && p != want {
+			t.Errorf("%d columns: %q", columns, p)
+		}
+	}
+	if p := promptFor("alice@files.example.org:8083", "/", 30); p != "/>> " {
+		t.Errorf("%q", p)
 	}
 }

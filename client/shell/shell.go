@@ -410,7 +410,21 @@ func (s *Shell) prompt() string {
 		return ">> "
 	}
 	o := s.client.Options()
-	return term.Escape(fmt.Sprintf("%s@%s:%s>> ", o.User, o.Address, s.dir))
+	return promptFor(term.Escape(o.User+"@"+o.Address), term.Escape(s.dir), s.columns())
+}
+
+// promptFor leaves a third of the row to what is typed, columns wide (0: of any width): the directory is shortened first, and where there
+// is no room for much of it, the place is left out.
+func promptFor(place, dir string, columns int) string {
+	const end = ">> "
+	whole, room := place+":"+dir, columns*2/3-len(end)
+	if columns == 0 || term.Width(whole) <= room {
+		return whole + end
+	}
+	if left := room - term.Width(place) - 1; left >= min(12, term.Width(dir)) {
+		return place + ":" + term.Shorten(dir, left) + end
+	}
+	return term.Shorten(dir, max(room, 1)) + end
 }
 
 // abs returns the absolute, clean path on the server of what a person typed.

@@ -15,7 +15,7 @@ const (
 // spell writes name so that it continues what was typed, in the quoting that is open. A directory stays open for more. A
 // name that a terminal would not show as it is, is not offered: what Tab inserts must be text, never a key or a command.
 func (o offer) spell(typed, name string) (string, bool) {
-	if term.Escape(name) != name {
+	if term.Escape(name) != name || o.word.HasGlob() { // a pattern stays one, whatever is appended
 		return "", false
 	}
 	rest := name[len(o.word.Text):]
