@@ -105,6 +105,7 @@ const (
 const (
 	foreground = "#d8dee9"
 	background = "#1f2430"
+	cursor     = "#76819a"
 )
 
 func named() [16]string {
@@ -181,6 +182,9 @@ func (f Frame) draw(b *strings.Builder) {
 	box := func(x, y, columns int, fill string) {
 		fmt.Fprintf(b, "<rect x=\"%g\" y=\"%d\" width=\"%g\" height=\"%d\" fill=\"%s\"/>\n", margin+px(x), margin+y*cellHeight, px(columns), cellHeight, fill)
 	}
+	if f.cursor != nil { // under the text
+		box(f.cursor.x, f.cursor.y, 1, cursor)
+	}
 	for y, line := range f.lines {
 		if len(line) == 0 {
 			continue
@@ -197,9 +201,6 @@ func (f Frame) draw(b *strings.Builder) {
 		}
 		// The length of the text keeps the columns where they are, whatever the font.
 		fmt.Fprintf(b, `<text x="%d" y="%d" textLength="%g">%s</text>`+"\n", margin, margin+y*cellHeight+fontSize, px(columns), text.String())
-	}
-	if f.cursor != nil {
-		box(f.cursor.x, f.cursor.y, 1, foreground)
 	}
 }
 
