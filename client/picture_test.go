@@ -2,20 +2,17 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/creack/pty"
-	"github.com/hinshun/vt10x"
-
 	"ferry/internal/faultproxy"
 	"ferry/internal/picture"
+	"ferry/internal/termtest"
 	"ferry/server/servertest"
 )
 
@@ -30,10 +27,10 @@ type stage struct {
 
 // stages are the moments in order. Each stands on the screen of every run, and in the picture.
 func stages() []stage {
-	keys := func(text string) func(*scene) { return func(s *scene) { s.types(text) } }
+	keys := func(text string) func(*scene) { return func(s *scene) { s.Type(text) } }
 	wait := func(*scene) {}
 	return []stage{
-		{func(s *scene) { s.types("ferry alice@" + s.proxy.Addr()) }, `^\$ ferry alice@127\.0\.0\.1:\d+$`, 1500 * time.Millisecond},
+		{func(s *scene) { s.Type("ferry alice@" + s.proxy.Addr()) }, `^\$ ferry alice@127\.0\.0\.1:\d+$`, 1500 * time.Millisecond},
 		{keys("\r"), `Password of alice on .*:$`, time.Second},
 		{keys(password), `Password of alice on .*: \*+$`, time.Second},
 		{keys("\r"), `SHA256:(.*\n)+.*\[yes/no\]$`, 2500 * time.Millisecond},
@@ -55,6 +52,7 @@ func stages() []stage {
 // TestPicture plays the session of the picture on a terminal, with a connection that is really cut, and makes sure that the
 // picture in README.md shows the same. `make picture` takes a new one; what differs each time stays in it as it was then.
 func TestPicture(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	var frames []picture.Frame
 	for _, st := range stages() {
@@ -100,29 +98,19 @@ func inOrder(t *testing.T, name string, svg []byte) {
 
 // scene is a person at a terminal with a shell, and a server behind a proxy that can cut.
 type scene struct {
-	t     *testing.T
+	*termtest.Terminal
 	proxy *faultproxy.Proxy
-	ptm   *os.File
-
-	mu   sync.Mutex // guards vt
-	more *sync.Cond // vt has changed
-	vt   vt10x.Terminal
 }
 
 func newScene(t *testing.T) *scene {
 	server := servertest.Exec(t)
 	server.AddUser("alice", password)
-	home := server.Home("alice")
-	for name, size := range map[string]int{"notes.txt": 1830, "photos.zip": 7 << 20} {
-		if err := os.WriteFile(filepath.Join(home, name), pattern(size, 3), 0o640); err != nil {
-			t.Fatal(err)
-		}
+	here, home := t.TempDir(), server.Home("alice")
+	err := os.Mkdir(filepath.Join(home, "papers"), 0o750)
+	for path, size := range map[string]int{filepath.Join(home, "notes.txt"): 1830, filepath.Join(home, "photos.zip"): 7 << 20, filepath.Join(here, "backup.tar"): 32 << 20} {
+		err = errors.Join(err, os.WriteFile(path, pattern(size, 3), 0o640))
 	}
-	if err := os.Mkdir(filepath.Join(home, "papers"), 0o750); err != nil {
-		t.Fatal(err)
-	}
-	here := t.TempDir()
-	if err := os.WriteFile(filepath.Join(here, "backup.tar"), pattern(32<<20, 4), 0o640); err != nil {
+	if err != nil {
 		t.Fatal(err)
 	}
 	proxy, err := faultproxy.Start(server.Addr())
@@ -130,82 +118,20 @@ func newScene(t *testing.T) *scene {
 		t.Fatal(err)
 	}
 	t.Cleanup(proxy.Close)
-
-	const columns, rows = 92, 19
-	s := &scene{t: t, proxy: proxy, vt: vt10x.New(vt10x.WithSize(columns, rows))}
-	s.more = sync.NewCond(&s.mu)
-	ptm, tty, err := pty.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := pty.Setsize(ptm, &pty.Winsize{Cols: columns, Rows: rows}); err != nil {
-		t.Fatal(err)
-	}
-	s.ptm = ptm
-	c := exec.Command("sh", "-i")
+	c := exec.Command("env", "-u", "NO_COLOR", "sh", "-i")
 	c.Dir = here
-	c.Env = []string{"PATH=" + os.Getenv("PATH"), "PS1=$ ", "TERM=xterm-256color", "HOME=" + here, "XDG_STATE_HOME=" + filepath.Join(here, ".state"), "LANG=C.UTF-8"}
-	c.Stdin, c.Stdout, c.Stderr = tty, tty, tty
-	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	tty.Close()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		s.show()
-	}()
-	t.Cleanup(func() {
-		c.Process.Kill() // hangs up on what runs in it
-		c.Wait()
-		<-ended
-		ptm.Close()
-	})
+	c.Env = []string{"PATH=" + os.Getenv("PATH"), "PS1=$ ", "HOME=" + here, "LANG=C.UTF-8"}
+	s := &scene{termtest.Start(t, 92, 19, c), proxy}
 	s.sees(`^\$$`)
 	return s
 }
 
-// show brings what is written to the terminal onto its screen, until it is closed.
-func (s *scene) show() {
-	buf := make([]byte, 4096)
-	for {
-		n, err := s.ptm.Read(buf)
-		s.mu.Lock()
-		s.vt.Write(buf[:n])
-		s.more.Broadcast()
-		s.mu.Unlock()
-		if err != nil {
-			return
-		}
-	}
-}
-
-func (s *scene) types(keys string) {
-	s.t.Helper()
-	if _, err := s.ptm.WriteString(keys); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
 // sees waits until the screen matches a pattern and returns it.
-func (s *scene) sees(text string) picture.Frame {
-	s.t.Helper()
-	pattern := regexp.MustCompile(text)
-	const patience = 20 * time.Second
-	late := time.AfterFunc(patience, s.more.Broadcast)
-	defer late.Stop()
-	deadline := time.Now().Add(patience)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for {
-		f := picture.Take(s.vt)
-		if pattern.MatchString(f.String()) {
-			return f
-		}
-		if time.Now().After(deadline) {
-			s.t.Fatalf("the screen does not show %s:\n%s", text, f)
-		}
-		s.more.Wait()
-	}
+func (s *scene) sees(pattern string) (f picture.Frame) {
+	match := regexp.MustCompile(pattern).MatchString
+	s.Until(pattern, func(string) bool {
+		f = picture.Take(s.View())
+		return match(f.String())
+	})
+	return f
 }

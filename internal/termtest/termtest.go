@@ -160,6 +160,9 @@ func (p *Terminal) screen() string {
 	return b.String()
 }
 
+// View returns the screen with its colours and its cursor. It is only for the function that Until is given, while nothing is drawn.
+func (p *Terminal) View() vt10x.View { return p.vt }
+
 // Raw returns every byte that the program has written so far.
 func (p *Terminal) Raw() string {
 	p.mu.Lock()
