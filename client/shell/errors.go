@@ -77,7 +77,7 @@ func ExitCode(err error) int {
 		{errInterrupted, exitStopped}, {context.Canceled, exitStopped}, {ErrInterrupt, exitStopped},
 		{errTerminated, exitTerminated}, {errStopped, exitTerminated}, {term.ErrTerminated, exitTerminated}, {remote.ErrAuth, exitLogin}, {login.ErrNeedPassword, exitLogin},
 		{remote.ErrWrongPassword, exitLogin},
-		{transfer.ErrDiffers, exitConflict}, {remote.ErrSourceChanged, exitConflict}, {partial.ErrBusy, exitConflict},
+		{transfer.ErrDiffers, exitConflict}, {transfer.ErrUnderWay, exitConflict}, {remote.ErrSourceChanged, exitConflict}, {partial.ErrBusy, exitConflict},
 		{syscall.ENOSPC, exitSpace}, {syscall.EDQUOT, exitSpace},
 	} {
 		if errors.Is(err, m.is) {

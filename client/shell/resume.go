@@ -65,7 +65,8 @@ func (s *Shell) unfinishedTransfers(ctx context.Context) ([]unfinished, error) {
 			s.Mover.Jobs.End(j.ID)
 			continue
 		}
-		u := unfinished{kind: "get", remote: j.Remote, local: j.Local, length: j.Length, done: min(info.Size(), j.Length), since: j.Started, job: j.ID, state: "unchanged"}
+		u := unfinished{kind: "get", remote: j.Remote, local: j.Local, length: j.Length, done: min(info.Size(), j.Length), since: j.Started, live: s.Mover.Busy.Has(j.ID),
+			job: j.ID, state: "unchanged"}
 		if e, err := s.client.Stat(ctx, j.Remote); err != nil {
 			u.state = explain(err)
 		} else if e.Version != j.Version {
@@ -74,7 +75,7 @@ func (s *Shell) unfinishedTransfers(ctx context.Context) ([]unfinished, error) {
 		list = append(list, u)
 	}
 	for _, up := range ups {
-		u := unfinished{kind: "put", remote: string(up.Path), length: up.Length, done: up.Done, since: time.Unix(0, up.Created), live: up.Live,
+		u := unfinished{kind: "put", remote: string(up.Path), length: up.Length, done: up.Done, since: time.Unix(0, up.Created), live: up.Live || s.Mover.Busy.Has(up.Job),
 			job: up.Job, upload: up.ID, state: "on another machine"}
 		if j, ok := mine[up.Job]; ok {
 			u.local, u.state = j.Local, "unchanged"
@@ -106,10 +107,16 @@ func runResume(ctx context.Context, s *Shell, c *Call) error {
 					s.say("%s: what was being sent is on another machine: left as it is", term.Escape(u.remote))
 					continue
 				}
+				if u.live {
+					s.say("%s: is under way now: left as it is", term.Escape(u.remote))
+					continue
+				}
 				chosen = append(chosen, strconv.Itoa(i+1))
 			}
-			if len(chosen) == 0 {
+			if len(list) == 0 {
 				s.say("nothing is unfinished")
+			}
+			if len(chosen) == 0 {
 				return nil
 			}
 			break
@@ -125,6 +132,9 @@ func runResume(ctx context.Context, s *Shell, c *Call) error {
 	return s.each(ctx, "resume", chosen, func(number string) error {
 		n, _ := strconv.Atoi(number)
 		u := list[n-1]
+		if s.Mover.Busy.Has(u.job) {
+			return named(u.remote, transfer.ErrUnderWay)
+		}
 		if c.on("drop") {
 			return s.drop(ctx, u)
 		}
@@ -177,7 +187,7 @@ func (s *Shell) showUnfinished(list []unfinished) error {
 		}
 		state := "source " + u.state
 		if u.live {
-			state = "being sent now"
+			state = "under way now"
 		}
 		text := fmt.Sprintf("%3d  %s %s -> %s  %s of %s (%.0f%%), %s old, %s\n", i+1, u.kind, term.Escape(from), term.Escape(to), term.Bytes(u.done),
 			term.Bytes(u.length), percent, age(time.Since(u.since)), term.Escape(state))

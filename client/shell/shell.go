@@ -86,6 +86,9 @@ func New(c Config) *Shell {
 	if c.Ask == nil && c.Person {
 		c.Ask = c.In.Password
 	}
+	if c.Mover.Busy == nil {
+		c.Mover.Busy = new(transfer.Busy)
+	}
 	s := &Shell{Config: c, commands: table(), stdout: c.Out, dir: "/", before: "/"}
 	s.limit.Of = &s.overall
 	s.Remote.Notice, s.Remote.Trying = s.notice, s.trying

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -30,6 +31,43 @@ type Job struct {
 	Mtime   time.Time `json:"mtime"`
 	Version string    `json:"version,omitempty"` // of a download
 	Started time.Time `json:"started"`
+}
+
+// Busy is which transfers of this program are under way. The zero value is ready; nil counts none. It is safe for concurrent use.
+type Busy struct {
+	mu  sync.Mutex
+	ids map[string]bool
+}
+
+// Has tells whether a transfer is under way.
+func (b *Busy) Has(id string) bool {
+	if b == nil {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.ids[id]
+}
+
+// begin counts a transfer until end is called; ErrUnderWay if it is counted already.
+func (b *Busy) begin(id string) (end func(), err error) {
+	if b == nil {
+		return func() {}, nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ids[id] {
+		return nil, ErrUnderWay
+	}
+	if b.ids == nil {
+		b.ids = map[string]bool{}
+	}
+	b.ids[id] = true
+	return func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.ids, id)
+	}, nil
 }
 
 // Jobs is the directory in which unfinished transfers are noted. The same transfer always has the same id, because it is

@@ -20,6 +20,8 @@ import (
 var (
 	ErrIsDir      = errors.New("is a directory")
 	ErrNotRegular = errors.New("not a regular file")
+	// ErrUnderWay means that this program moves the same file to the same place already.
+	ErrUnderWay = errors.New("is under way already")
 	// ErrDiffers means that a local file is there already and is not what would be fetched.
 	ErrDiffers = errors.New("a different file is there already")
 )
@@ -49,6 +51,7 @@ type Options struct {
 type Mover struct {
 	Client *remote.Client
 	Jobs   Jobs
+	Busy   *Busy // may be nil
 	Ops    partial.Ops
 }
 
@@ -142,6 +145,11 @@ func (m *Mover) put(ctx context.Context, local, remotePath string, o Options) (r
 		if j, err = m.Jobs.Begin(j); err != nil {
 			return res, sent, err
 		}
+		end, err := m.Busy.begin(j.ID)
+		if err != nil {
+			return res, sent, err
+		}
+		defer end()
 		po.Job = j.ID
 	}
 	res, err = m.Client.Put(ctx, remotePath, src, po)
@@ -227,10 +235,15 @@ func (m *Mover) get(ctx context.Context, remotePath string, entry wire.Entry, lo
 		j.Length, j.Mtime, j.Version = entry.Length, time.Unix(0, entry.Mtime), entry.Version
 		j, err = m.Jobs.Begin(j)
 	}
+	end := func() {}
+	if err == nil {
+		end, err = m.Busy.begin(j.ID)
+	}
 	if err != nil {
 		p.Close()
 		return remote.Result{}, err
 	}
+	defer end()
 	if free, ok := freeSpace(filepath.Dir(local)); ok && entry.Length-p.Have().Len() > free {
 		if kept, _ := p.Close(); !kept {
 			m.Jobs.End(j.ID)

@@ -481,7 +481,7 @@ func serveResume(c *conn, r *request) error {
 		l := ups.live[s.ID]
 		ups.mu.Unlock()
 		list = append(list, wire.Upload{ID: s.ID, Path: wire.Name(s.Path), Length: s.Length, Done: s.Done, Job: s.Job,
-			Created: s.Created.UnixNano(), Touched: s.Touched.UnixNano(), Mtime: s.ModTime.UnixNano(), Live: l != nil && !c.srv.silent(l.owner)})
+			Created: s.Created.UnixNano(), Touched: s.Touched.UnixNano(), Mtime: s.ModTime.UnixNano(), Live: l != nil && l.owner != c.ses && !c.srv.silent(l.owner)})
 		if len(list) == 100 {
 			c.respond(&wire.ResumeAnswer{Answer: wire.Answer{More: true}, Uploads: list}, nil, nil)
 			list = []wire.Upload{}

@@ -712,7 +712,7 @@ Lists the account's unfinished uploads, oldest first. Needs list. No fields. Eac
 	   created   integer   time
 	   touched   integer   time of the last opening or write, about
 	   mtime     integer   of the file that was being sent
-	   live      boolean   optional: somebody is sending it now
+	   live      boolean   optional: another session is sending it now; what this one sends its client knows
 
 Nothing else is needed to go on with one: put with the same path does. Unfinished uploads that nobody touches are
 dropped after some days (7 unless the server is told otherwise).

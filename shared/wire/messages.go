@@ -406,7 +406,7 @@ type Upload struct {
 	Created int64  `json:"created"` // nanoseconds since 1970 UTC
 	Touched int64  `json:"touched"`
 	Mtime   int64  `json:"mtime"`
-	Live    bool   `json:"live,omitzero"` // someone is sending it now
+	Live    bool   `json:"live,omitzero"` // another session is sending it now
 }
 
 // ResumeAnswer lists unfinished uploads.
