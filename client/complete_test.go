@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"ferry/internal/termtest"
 )
 
 // tabber is a person who types only to press Tab.
@@ -39,9 +42,24 @@ func (p *person) tab(lines ...string) (all [][]string) {
 // offers fails unless exactly these are offered behind a line.
 func (p *person) offers(line string, want ...string) {
 	p.t.Helper()
-	if got := p.tab(line)[0]; !slices.Equal(got, want) {
+	ask := p.something
+	if len(want) == 0 {
+		ask = func(line string) []string { return p.tab(line)[0] }
+	}
+	got := ask(line)
+	if !slices.Equal(got, want) {
 		p.t.Errorf("%q offers %q, want %q", line, got, want)
 	}
+}
+
+// something is what is offered behind a line where there is something to offer, though Tab may give up on a busy machine.
+func (p *person) something(line string) []string {
+	for begin := time.Now(); time.Since(begin) < termtest.Patience; {
+		if got := p.tab(line)[0]; len(got) > 0 {
+			return got
+		}
+	}
+	return nil
 }
 
 // TestTabRemote: names on the server, in the directory where one is, and what has changed is seen with the next line.
@@ -105,14 +123,14 @@ func TestTabOrders(t *testing.T) {
 	p.offers("user add carol --new-", "--new-password-command ", "--new-password-file ")
 	p.offers("user add carol --new-password-file se", "secret ")
 	p.offers("user add carol --new-password-file secret --gen", "--generate ")
-	p.offers("kick a", "alice ")
+	p.offers("kick al", "alice ")
 	p.offers("invite re", "revoke ")
 	p.offers("uploads ", "drop ", "list ")
 	p.offers("bans li", "lift ", "list ")
 	p.server.Fail("nobody", 1)
 	p.offers("bans lift ", "127.0.0.1 ")
 	invite := p.server.Invite()
-	if got := p.tab("invite revoke ")[0]; len(got) != 1 || strings.Contains(invite, got[0]) {
+	if got := p.something("invite revoke "); len(got) != 1 || strings.Contains(invite, got[0]) {
 		t.Errorf("invite revoke offers %q", got)
 	}
 }

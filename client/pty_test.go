@@ -124,39 +124,37 @@ func TestPersonTypes(t *testing.T) {
 	if raw := p.Raw(); strings.Contains(raw, password[:5]) || !strings.Contains(raw, strings.Repeat("*", len(password))) {
 		t.Errorf("the password is not masked: %q", raw)
 	}
-	p.Type("cat my\t")
-	p.See(`>> cat my\ notes.txt` + "\n")
+	p.Type("cat my")
+	p.Complete(`>> cat my\ notes.txt` + "\n")
 	p.Type("\r")
 	p.See("\nnotes\n")
 	ready(p)
 
-	p.Type("cat 日\t") // as far as it is certain, then the list
-	p.See(">> cat 日本\n")
-	p.Type("\t")
-	p.See("日本画.txt  日本語.txt\n")
-	p.Type("語\t")
-	p.See(">> cat 日本語.txt\n")
+	p.Type("cat 日") // as far as it is certain, then the list
+	p.Complete(">> cat 日本\n")
+	p.Complete("日本画.txt  日本語.txt\n")
+	p.Type("語")
+	p.Complete(">> cat 日本語.txt\n")
 	p.Type("\r")
 	p.See("\nnihongo\n")
 	ready(p)
 
-	p.Type(`cat "two` + "\t") // the quote stays open for what is in the directory
-	p.See(`>> cat "two words/` + "\n")
-	p.Type("\t")
-	p.See("in side  other\n")
-	p.Type("i\t")
-	p.See(`>> cat "two words/in side"` + "\n")
+	p.Type(`cat "two`) // the quote stays open for what is in the directory
+	p.Complete(`>> cat "two words/` + "\n")
+	p.Complete("in side  other\n")
+	p.Type("i")
+	p.Complete(`>> cat "two words/in side"` + "\n")
 	p.Type("\r")
 	p.See("\ninside\n")
 	ready(p)
 
-	p.Type("put -\t") // options and their values
-	p.See("-r, --recursive")
+	p.Type("put -") // options and their values
+	p.Complete("-r, --recursive")
 	p.See(">> put -\n")
-	p.Type("-ex\t")
-	p.See(">> put --exclude\n")
-	p.Type("'*.tmp' -O tw\t")
-	p.See(`-O two\ words/` + "\n")
+	p.Type("-ex")
+	p.Complete(">> put --exclude\n")
+	p.Type("'*.tmp' -O tw")
+	p.Complete(`-O two\ words/` + "\n")
 	p.Type("\x03")
 	p.See("^C\n")
 	ready(p)
@@ -310,8 +308,8 @@ func TestTabGivesUp(t *testing.T) {
 	p.See("\nall the same\n")
 	ready(p)
 	s.proxy.Resume()
-	p.Type("cat my\t")
-	p.See(`>> cat my\ notes.txt` + "\n")
+	p.Type("cat my")
+	p.Complete(`>> cat my\ notes.txt` + "\n")
 	p.Type("\r")
 	p.See("\nnotes\n")
 	ready(p)

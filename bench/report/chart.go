@@ -10,7 +10,7 @@ import (
 
 // Measures of the chart, in its own units.
 const (
-	chartWidth = 860
+	chartWidth = 900
 	labelEnd   = 250 // names of tools end here
 	barsBegin  = 260
 	barsEnd    = 760

@@ -127,18 +127,39 @@ func (p *Terminal) See(text string) string {
 // Until waits until the screen is as it should be, and returns it; what says in words how that is.
 func (p *Terminal) Until(what string, ok func(screen string) bool) string {
 	p.t.Helper()
-	deadline := time.Now().Add(Patience)
-	late := time.AfterFunc(Patience, p.more.Broadcast)
+	screen, seen := p.within(Patience, ok)
+	if !seen {
+		p.t.Fatalf("%q does not appear:\n%s\nraw: %.5000q", what, strings.TrimRight(screen, "\n"), p.Raw())
+	}
+	return screen
+}
+
+// Complete presses Tab until text stands on the screen, as a person does when Tab gave up because the machine was busy.
+func (p *Terminal) Complete(text string) {
+	p.t.Helper()
+	has := func(screen string) bool { return strings.Contains(screen, text) }
+	for begin := time.Now(); time.Since(begin) < Patience; {
+		p.Type("\t")
+		if _, seen := p.within(Patience/10, has); seen {
+			return
+		}
+	}
+	p.See(text)
+}
+
+// within waits for so long until the screen is as it should be, and tells whether it came to be.
+func (p *Terminal) within(most time.Duration, ok func(screen string) bool) (screen string, seen bool) {
+	deadline := time.Now().Add(most)
+	late := time.AfterFunc(most, p.more.Broadcast)
 	defer late.Stop()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for {
-		screen := p.screen()
-		if ok(screen) {
-			return screen
+		if screen = p.screen(); ok(screen) {
+			return screen, true
 		}
 		if !time.Now().Before(deadline) {
-			p.t.Fatalf("%q does not appear:\n%s\nraw: %.5000q", what, strings.TrimRight(screen, "\n"), p.raw.String())
+			return screen, false
 		}
 		p.more.Wait()
 	}
