@@ -160,7 +160,7 @@ func tortureMeter(t *testing.T, seed uint64, faults bool) {
 	h := reopen()
 	names := []string{"/a", "/b", "/d", "/d/a", "/d/e/a", "/d/e", "/g/h"}
 	refused, done := 0, 0
-	for range 400 {
+	for turn := 0; turn < 400 || refused < 8 && turn < 4000; turn++ { // how often there is no room depends on the faults
 		name, other := names[r.IntN(len(names))], names[r.IntN(len(names))]
 		var err error
 		switch r.IntN(13) {
