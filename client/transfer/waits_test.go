@@ -16,8 +16,9 @@ import (
 	"ferry/shared/partial"
 )
 
-// quiet is how long nothing must have moved before both ends are taken to be waiting for the line.
-const quiet = 150 * time.Millisecond
+// quiet is how long nothing must have moved before both ends are taken to be waiting for the line. On a busy machine they may also be
+// waiting for a processor.
+const quiet = 600 * time.Millisecond
 
 // slow is a very long line: once it is on, what the server sends arrives only when everything has been said that can be said
 // without it. It counts how often that is waited for.
@@ -99,7 +100,7 @@ func (c *slowConn) Read(p []byte) (int, error) {
 			c.change.Wait()
 		case c.err == nil && c.tooEarly():
 			c.mu.Unlock()
-			time.Sleep(quiet / 10)
+			time.Sleep(quiet / 40)
 			c.mu.Lock()
 		default:
 			c.ready, c.held = c.held, nil
@@ -128,7 +129,7 @@ func (c *slowConn) tooEarly() bool {
 // that stands still for as long as quiet makes more waits of one, so the least of three tries counts.
 func TestTreeWaits(t *testing.T) {
 	t.Parallel()
-	s := servertest.New(t)
+	s := servertest.New(t, servertest.WithBeat(time.Hour)) // a sign of life would be an answer that nobody waited for
 	s.AddUser("alice", password)
 	here := t.TempDir()
 	files := map[string][]byte{}
