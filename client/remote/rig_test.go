@@ -71,9 +71,14 @@ func (r *rig) options() remote.Options {
 	}
 }
 
+// login logs in, which a client that is soon tired of waiting has to try again on a busy machine.
 func (r *rig) login(o remote.Options) *remote.Client {
 	r.t.Helper()
 	c, err := remote.Login(r.t.Context(), o)
+	var away *remote.UnreachableError
+	for end := time.Now().Add(patience); o.Silence < patience/3 && errors.As(err, &away) && time.Now().Before(end); {
+		c, err = remote.Login(r.t.Context(), o)
+	}
 	if err != nil {
 		r.t.Fatal(err)
 	}

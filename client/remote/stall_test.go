@@ -23,10 +23,10 @@ func TestStalledDisk(t *testing.T) {
 			}
 		}))
 		o := r.options()
-		o.Silence = 300 * time.Millisecond
+		o.Silence = time.Second
 		c := r.login(o)
 		data := noise(5<<20, 9)
-		time.AfterFunc(time.Second, func() { close(gate) })
+		time.AfterFunc(3*time.Second, func() { close(gate) })
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		if _, err := c.Put(ctx, "/f", source(data), remote.PutOptions{Job: remote.NewID()}); err != nil {
