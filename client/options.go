@@ -165,6 +165,7 @@ func (o *options) start(ctx context.Context, args []string) int {
 		Keys: p.keys, AgentKeys: agentLines,
 		Settled: procs.Limit, // not before: making a secret of a password keeps every processor busy
 	}
+	term.Suspendable(c.Err)
 	var sh *shell.Shell
 	switch {
 	case person:

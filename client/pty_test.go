@@ -407,13 +407,7 @@ func TestSuspended(t *testing.T) {
 					test.args[i] = "alice@" + s.server.Addr()
 				}
 			}
-			ferry := s.command(test.args...)
-			sh := exec.Command("/bin/sh", "-i")
-			sh.Dir, sh.Env = ferry.Dir, append(ferry.Env, "PS1=shell$ ", "ENV=")
-			p := termtest.Start(t, 80, 24, sh)
-			p.See("shell$\n")
-			shell := p.State()
-			p.Type(strings.Join(append([]string{ferry.Path}, ferry.Args[1:]...), " ") + "\r")
+			p, shell := s.inShell(test.args...)
 			p.See(test.asks)
 			if name == "prompt" {
 				p.Type("ech")
@@ -429,9 +423,64 @@ func TestSuspended(t *testing.T) {
 			p.Type("fg\r")
 			s.until("it is in front again", func() bool { return p.State() != shell })
 			test.onward(p)
-			p.Until("the shell", func(screen string) bool { return strings.HasSuffix(strings.TrimRight(screen, "\n"), "shell$") })
-			p.Type("exit\r")
-			s.leave(p, 0)
+			s.leaveShell(p)
 		})
+	}
+}
+
+// inShell starts ferry from a shell, and returns how that has the terminal.
+func (s *seat) inShell(args ...string) (*termtest.Terminal, termtest.State) {
+	s.t.Helper()
+	ferry := s.command(args...)
+	sh := exec.Command("/bin/sh", "-i")
+	sh.Dir, sh.Env = ferry.Dir, append(ferry.Env, "PS1=shell$ ", "ENV=")
+	p := termtest.Start(s.t, 80, 24, sh)
+	p.See("shell$\n")
+	shell := p.State()
+	p.Type(strings.Join(append([]string{ferry.Path}, ferry.Args[1:]...), " ") + "\r")
+	return p, shell
+}
+
+// leaveShell waits for the end of what the shell has started, and leaves it.
+func (s *seat) leaveShell(p *termtest.Terminal) {
+	s.t.Helper()
+	p.Until("the shell", func(screen string) bool { return strings.HasSuffix(strings.TrimRight(screen, "\n"), "shell$") })
+	p.Type("exit\r")
+	s.leave(p, 0)
+}
+
+// TestSuspendedTransfer: Ctrl-Z takes the bar off the screen, which belongs to the shell then, also while the transfer goes on in the
+// background; in front it is shown again.
+func TestSuspendedTransfer(t *testing.T) {
+	t.Parallel()
+	s := newSeat(t)
+	data := pattern(24<<20, 6)
+	s.write(s.here, "big", data)
+	s.proxy.SetRate(2 << 20)
+	p, _ := s.inShell("alice@"+s.proxy.Addr(), "-c", "'put big'")
+	p.See("Password of alice")
+	p.Type(password + "\r")
+	const bar = " of 24 MiB"
+	p.See(bar)
+	p.Type("\x1a")
+	if screen := p.See("Stopped"); strings.Contains(screen, bar) {
+		t.Errorf("the bar is still there:\n%s", screen)
+	}
+	p.See("shell$\n")
+	before := s.staged()
+	p.Type("bg\r")
+	s.until("the transfer goes on", func() bool { return s.staged() >= before+2<<20 })
+	s.proxy.Pause()
+	if screen := p.Screen(); strings.Contains(screen, bar) {
+		t.Errorf("in the background the bar is drawn:\n%s", screen)
+	}
+	p.Type("fg\r")
+	p.See(bar)
+	s.proxy.SetRate(0)
+	s.proxy.Resume()
+	p.See("stored big: 24 MiB sent")
+	s.leaveShell(p)
+	if got, err := os.ReadFile(filepath.Join(s.server.Home("alice"), "big")); err != nil || string(got) != string(data) {
+		t.Errorf("what was stored is not what was sent: %d bytes, %v", len(got), err)
 	}
 }

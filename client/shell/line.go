@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"ferry/client/term"
@@ -73,8 +74,9 @@ func NewTerminal(o LineOptions) (LineReader, error) {
 		history:  history{path: o.HistoryFile},
 
 		interrupts: make(chan os.Signal, 1),
+		woken:      make(chan os.Signal, 1),
 	}
-	t.keys = keyboard{r: os.Stdin, suspend: t.suspend, interrupt: t.interrupt}
+	t.keys = keyboard{r: os.Stdin, suspend: term.Suspend, interrupt: t.interrupt}
 	t.stdin = readline.NewCancelableStdin(&t.keys)
 	if !term.IsTerminal(os.Stdout) {
 		t.screen = os.Stderr
@@ -100,6 +102,14 @@ func NewTerminal(o LineOptions) (LineReader, error) {
 	}
 	// At a prompt Ctrl-C is a key as any other. A SIGINT from elsewhere must not end the program while the terminal is raw.
 	signal.Notify(t.interrupts, os.Interrupt)
+	signal.Notify(t.woken, syscall.SIGCONT)
+	go func() {
+		for range t.woken {
+			if t.used.Load() {
+				t.rl.Refresh()
+			}
+		}
+	}()
 	t.history.load()
 	for _, line := range t.history.lines {
 		t.rl.SaveHistory(line)
@@ -121,6 +131,7 @@ type terminal struct {
 	prompt   string // of the line that is being typed
 
 	interrupts chan os.Signal // which nobody listens to
+	woken      chan os.Signal // the program was stopped, and goes on
 
 	mu      sync.Mutex  // held while a password is read, and by those who print
 	reading atomic.Bool // within Read
@@ -240,6 +251,8 @@ func (t *terminal) Close() error {
 		case <-time.After(closeWait):
 		}
 		signal.Stop(t.interrupts)
+		signal.Stop(t.woken)
+		close(t.woken)
 		if err = xterm.Restore(int(os.Stdin.Fd()), t.state); err != nil {
 			err = fmt.Errorf("restore the terminal: %w", err)
 		}
@@ -252,14 +265,6 @@ func (t *terminal) interrupt() {
 	if end := t.tab.Load(); end != nil {
 		(*end)()
 	}
-}
-
-// suspend is what Ctrl-Z does.
-func (t *terminal) suspend() {
-	t.rl.Terminal.ExitRawMode()
-	term.Suspend()
-	t.rl.Terminal.EnterRawMode()
-	t.rl.Refresh()
 }
 
 // NewScript returns a LineReader for a script: no prompts, no history. Lines have at most 1 MiB;

@@ -10,7 +10,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
 
@@ -43,36 +42,8 @@ func dumb() bool {
 	return t == "dumb" || t == ""
 }
 
-// suspendWait is how long the kernel may take to do at once what it was told.
-const suspendWait = 100 * time.Millisecond
-
-// Suspend stops the process group, as Ctrl-Z does where nobody listens to it, and returns when it goes on. The terminal must
-// be as others expect it. Where no shell could wake the group it does nothing.
-func Suspend() {
-	if !wakeable() {
-		return
-	}
-	woken := make(chan os.Signal, 1)
-	signal.Notify(woken, syscall.SIGCONT)
-	defer signal.Stop(woken)
-	syscall.Kill(0, syscall.SIGSTOP) // what SIGTSTP does is not to be had again once somebody was notified of it
-	select {
-	case <-woken:
-	case <-time.After(suspendWait):
-	}
-}
-
-// wakeable tells whether the parent is a shell of this terminal, or a program that such a shell has started.
-func wakeable() bool {
-	parent := os.Getppid()
-	session, err := unix.Getsid(parent)
-	own, _ := unix.Getsid(0)
-	group, _ := unix.Getpgid(parent)
-	return err == nil && session == own && (group != unix.Getpgrp() || parent != session)
-}
-
 // Password asks on the controlling terminal, whatever stdin and stdout are, and reads one line
-// without echo. Ctrl-Z stops the program with the echo on. On SIGINT, SIGTERM or SIGHUP the echo
+// without echo. On SIGINT, SIGTERM or SIGHUP the echo
 // is restored first and ErrInterrupt or ErrTerminated returned; one more line may then still be taken from the terminal, so the caller should exit.
 func Password(prompt string) (string, error) {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
@@ -85,8 +56,8 @@ func Password(prompt string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("ask for a password: %w", err)
 	}
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGTSTP)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGCONT)
 	defer signal.Stop(signals)
 
 	type answer struct {
@@ -109,18 +80,16 @@ func Password(prompt string) (string, error) {
 			}
 			return string(a.password), nil
 		case s := <-signals:
-			silent, _ := term.GetState(fd)
+			if s == syscall.SIGCONT { // the prompt has scrolled away
+				fmt.Fprint(tty, prompt)
+				continue
+			}
 			err := term.Restore(fd, state)
 			fmt.Fprintln(tty)
-			switch s {
-			case os.Interrupt:
+			if s == os.Interrupt {
 				return "", errors.Join(ErrInterrupt, err)
-			case syscall.SIGTERM, syscall.SIGHUP:
-				return "", errors.Join(ErrTerminated, err)
 			}
-			Suspend()
-			term.Restore(fd, silent)
-			fmt.Fprint(tty, prompt)
+			return "", errors.Join(ErrTerminated, err)
 		}
 	}
 }
