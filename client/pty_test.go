@@ -201,7 +201,9 @@ func TestPersonInterrupts(t *testing.T) {
 		p.Until("a bar", func(screen string) bool { return strings.Contains(screen, "B of 24 MiB") })
 		begin := time.Now()
 		p.Type("\x03")
-		p.Until("interrupted", func(screen string) bool { return strings.Count(screen, "interrupted") == try+1 })
+		p.Until("interrupted", func(screen string) bool {
+			return strings.Count(screen, "interrupted\nhint: it goes on with: put big\n") == try+1
+		})
 		ready(p)
 		fastest = min(fastest, time.Since(begin))
 	}

@@ -36,6 +36,18 @@ func (c *Call) Args() []string {
 	return out
 }
 
+// again is a line that is the same command: its words, quoted where they have to be.
+func (c *Call) again() string {
+	words := make([]string, len(c.typed))
+	for i, w := range c.typed {
+		option := strings.TrimLeft(w.Text, "-")
+		if words[i] = w.Text; !w.HasGlob() && !strings.HasPrefix(w.Text, "~") && Quote(option) != option {
+			words[i] = Quote(w.Text)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
 // on tells whether a switch was given.
 func (c *Call) on(name string) bool {
 	v, err := c.GetBool(name)

@@ -191,7 +191,7 @@ func (s *Shell) getPlain(ctx context.Context, c *Call, target *destination, name
 	if o.DryRun {
 		return s.wouldGet(o, from, e, local)
 	}
-	err = s.getOne(ctx, from, e, local, o.Options)
+	err = s.getOne(ctx, c.again(), from, e, local, o.Options)
 	if !errors.Is(err, transfer.ErrDiffers) || o.Existing != transfer.Ask && o.Existing != transfer.KeepBoth {
 		return err
 	}
@@ -207,7 +207,7 @@ func (s *Shell) getPlain(ctx context.Context, c *Call, target *destination, name
 		return err
 	}
 	o.Force = v == replace
-	return s.getOne(ctx, from, e, as, o.Options)
+	return s.getOne(ctx, c.again(), from, e, as, o.Options)
 }
 
 // wouldGet prints what -n has to say of one file.
@@ -225,7 +225,8 @@ func (s *Shell) wouldGet(o transfer.TreeOptions, from string, e wire.Entry, loca
 	return s.wouldMove(o, v, local, from)
 }
 
-func (s *Shell) getOne(ctx context.Context, from string, e wire.Entry, local string, o transfer.Options) error {
+// getOne fetches one file; again is the line that goes on with it.
+func (s *Shell) getOne(ctx context.Context, again, from string, e wire.Entry, local string, o transfer.Options) error {
 	done := s.track(path.Base(from), &o)
 	res, err := s.Mover.Get(ctx, from, e, local, o)
 	took := done()
@@ -235,7 +236,7 @@ func (s *Shell) getOne(ctx context.Context, from string, e wire.Entry, local str
 		if errors.As(err, &here) {
 			err = named(here.Path, err)
 		}
-		return s.unfinished("get", local, from, res, err)
+		return s.unfinished(again, res, err)
 	}
 	if derr := s.done("fetched", "received", filepath.Base(local), from, res, took, o.RemoveSource && kept == nil); derr != nil {
 		return derr

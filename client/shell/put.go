@@ -97,7 +97,7 @@ func runPut(ctx context.Context, s *Shell, c *Call) error {
 	roots, single := s.rootsUp(c, target)
 	if len(target.sources) == 1 && single {
 		name := target.sources[0]
-		return named(name, s.putPlain(ctx, s.local(name), s.abs(target.of(name, filepath.Base(name))), o))
+		return named(name, s.putPlain(ctx, c, s.local(name), s.abs(target.of(name, filepath.Base(name))), o))
 	}
 	if o.Expect != nil {
 		return usagef("--if-unchanged is for one file")
@@ -162,7 +162,7 @@ func (s *Shell) rootsUp(c *Call, target *destination) (roots []transfer.Root, si
 }
 
 // putPlain sends one file.
-func (s *Shell) putPlain(ctx context.Context, local, to string, o transfer.TreeOptions) error {
+func (s *Shell) putPlain(ctx context.Context, c *Call, local, to string, o transfer.TreeOptions) error {
 	fo := o.Options
 	if o.Existing == transfer.Skip {
 		none := ""
@@ -178,7 +178,7 @@ func (s *Shell) putPlain(ctx context.Context, local, to string, o transfer.TreeO
 		}
 		to, fo.Force = as, verdict == replace
 	}
-	return s.putOne(ctx, local, to, fo)
+	return s.putOne(ctx, c.again(), local, to, fo)
 }
 
 // wouldMove prints what -n has to say of one file.
@@ -315,7 +315,8 @@ func (s *Shell) mayReplaceRemote(ctx context.Context, local, to string, o transf
 	return s.decide(o, to, e.Length, e.Mtime, taken)
 }
 
-func (s *Shell) putOne(ctx context.Context, local, to string, o transfer.Options) error {
+// putOne sends one file; again is the line that goes on with it.
+func (s *Shell) putOne(ctx context.Context, again, local, to string, o transfer.Options) error {
 	done := s.track(s.short(local), &o)
 	res, err := s.Mover.Put(ctx, local, to, o)
 	took := done()
@@ -327,7 +328,7 @@ func (s *Shell) putOne(ctx context.Context, local, to string, o transfer.Options
 		if wire.CodeOf(err) != "" { // the server speaks of its own side
 			err = named(to, err)
 		}
-		return s.unfinished("put", local, to, res, err)
+		return s.unfinished(again, res, err)
 	}
 	verb := "stored"
 	if o.NoSync {
@@ -370,17 +371,30 @@ func pace(n int64, took time.Duration) string {
 	return " at " + term.Rate(float64(n)/took.Seconds())
 }
 
-// unfinished adds to an error that the same command goes on with what was moved.
-func (s *Shell) unfinished(cmd, local, to string, res remote.Result, err error) error {
+// unfinished adds to an error that a line goes on with what was moved.
+func (s *Shell) unfinished(again string, res remote.Result, err error) error {
 	if res.Moved+res.Reused > 0 && (ExitCode(err) == exitNoLink || ExitCode(err) == exitStopped || errors.Is(err, context.Canceled)) {
-		o := s.client.Options()
-		line := fmt.Sprintf("%s %s -o %s", cmd, Quote(local), Quote(to))
-		if cmd == "get" {
-			line = fmt.Sprintf("%s %s -o %s", cmd, Quote(to), Quote(local))
-		}
-		return &hinted{err, "it goes on with: ferry " + Quote(o.User+"@"+o.Address) + " -c " + Quote(line)}
+		return &hinted{err, "it goes on with: " + s.anywhere(again)}
 	}
 	return err
+}
+
+// anywhere is what runs a line again, wherever whoever reads it may be by then.
+func (s *Shell) anywhere(line string) string {
+	if s.Person && s.job == nil {
+		return line
+	}
+	if s.dir != "/" || s.Person {
+		line = "cd " + Quote(s.dir) + " && " + line
+	}
+	if !s.Person {
+		o := s.client.Options()
+		return "ferry " + Quote(o.User+"@"+o.Address) + " -c " + Quote(line)
+	}
+	if at, err := os.Getwd(); err != nil || at != s.ldir {
+		line = "lcd " + Quote(s.ldir) + " && " + line
+	}
+	return line
 }
 
 // hinted is an error with what can be done about it.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 	"strings"
@@ -384,9 +383,9 @@ func (j *job) end(sum transfer.Summary, took time.Duration, err error) error {
 	}
 	switch {
 	case ExitCode(err) == exitSpace:
-		return &hinted{j.named(err), "make room; then it goes on with: " + j.command()}
+		return &hinted{j.named(err), "make room; then it goes on with: " + j.s.anywhere(j.c.again())}
 	case fatal(err) || ExitCode(err) == exitTerminated:
-		return &hinted{err, "it goes on with: " + j.command()}
+		return &hinted{err, "it goes on with: " + j.s.anywhere(j.c.again())}
 	}
 	return err
 }
@@ -463,9 +462,9 @@ func (j *job) failures(sum transfer.Summary) error {
 	}
 	j.failed.failed = failed
 	j.failed.all = sum.Failed + sum.Files + sum.Unchanged + sum.Skipped
-	hint := "what is there already is not moved again: " + j.command()
+	hint := "what is there already is not moved again: " + j.s.anywhere(j.c.again())
 	if sum.Failed == 0 {
-		hint = "every file is at its target; this tries again to remove the sources that stayed: " + j.command()
+		hint = "every file is at its target; this tries again to remove the sources that stayed: " + j.s.anywhere(j.c.again())
 	}
 	if j.opts.Delete && !j.opts.DryRun {
 		hint = "nothing was deleted; " + hint
@@ -474,32 +473,6 @@ func (j *job) failures(sum transfer.Summary) error {
 		hint = "-f replaces what is there, --keep-both leaves both, --no-clobber leaves it without a word"
 	}
 	return &hinted{&j.failed, hint}
-}
-
-// command is what does the same again, as it is typed where this ran.
-func (j *job) command() string {
-	words := make([]string, len(j.c.typed))
-	for i, w := range j.c.typed {
-		option := strings.TrimLeft(w.Text, "-")
-		if words[i] = w.Text; !w.HasGlob() && !strings.HasPrefix(w.Text, "~") && Quote(option) != option {
-			words[i] = Quote(w.Text)
-		}
-	}
-	line := strings.Join(words, " ")
-	if j.s.Person && j.s.job != nil { // the prompt may be somewhere else by now
-		line = "cd " + Quote(j.s.dir) + " && " + line
-		if here, err := os.Getwd(); err != nil || here != j.s.ldir {
-			line = "lcd " + Quote(j.s.ldir) + " && " + line
-		}
-	}
-	if j.s.Person {
-		return line
-	}
-	if j.s.dir != "/" {
-		line = "cd " + Quote(j.s.dir) + " && " + line
-	}
-	o := j.s.client.Options()
-	return "ferry " + Quote(o.User+"@"+o.Address) + " -c " + Quote(line)
 }
 
 // askTree lets a person decide about one name of a job.
