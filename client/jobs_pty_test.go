@@ -1,10 +1,12 @@
 package main
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"ferry/internal/termtest"
 )
@@ -51,7 +53,8 @@ func TestPersonHasJobs(t *testing.T) {
 	p.Type("fg\r")
 	p.Until("a bar", func(screen string) bool { return strings.Contains(screen, "MiB of 6 MiB") })
 	p.Type("\x03")
-	p.See("[3] put: interrupted\n")
+	p.See("[3] put: interrupted\n[3] hint: it goes on with: ")
+	p.See("cd / && put --limit 512K big -o three\n")
 	shows("fg: interrupted", prompt)
 	p.Type("put big -o three\r")
 	p.Until("it goes on", func(screen string) bool {
@@ -72,5 +75,42 @@ func TestPersonHasJobs(t *testing.T) {
 	p.Type(password + "\r")
 	p.See("stored four: 6 MiB")
 	s.leave(p, 0)
+}
 
+// TestPersonHasEnough: where a command does not stop, Ctrl-C again says that ferry ends with the next one, and with it the jobs, whose
+// transfers go on the next time.
+func TestPersonHasEnough(t *testing.T) {
+	t.Parallel()
+	s := newSeat(t)
+	s.write(s.here, "big", pattern(24<<20, 7))
+	if err := syscall.Mkfifo(filepath.Join(s.here, "nobody-reads"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := s.sit()
+	s.proxy.SetRate(8 << 20)
+	p.Type("put big &\r")
+	p.See("[1] put big\n")
+	s.until("a block was moved", func() bool { return s.staged() >= 2<<20 })
+	s.proxy.Pause()
+	ready(p)
+	p.Type("pwd > nobody-reads\r")
+	p.Until("the command runs", func(string) bool { return p.State() == p.Before })
+	for over := false; !over; {
+		p.Signal(syscall.SIGINT)
+		select {
+		case <-p.Ended():
+			over = true
+		case <-time.After(20 * time.Millisecond): // two at once are one
+		}
+	}
+	s.leave(p, 130)
+	p.See("the command is being stopped; Ctrl-C once more ends ferry and 1 job\n")
+	p.See("ferry and 1 job ended; what was moved is kept, the same commands go on with it\n")
+	s.proxy.SetRate(0)
+	s.proxy.Resume()
+	p = termtest.Start(t, 100, 30, s.command("alice@"+s.proxy.Addr(), "-c", "put big"))
+	p.See("Password of alice")
+	p.Type(password + "\r")
+	p.See(" reused and verified, ")
+	s.leave(p, 0)
 }

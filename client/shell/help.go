@@ -21,6 +21,7 @@ type topic struct {
 func topics() []topic {
 	page := func(text string) func() string { return func() string { return text } }
 	return []topic{
+		{"terminal", "what keys do", page(terminalHelp)},
 		{"words", "quotes, several commands in a line, > and |", page(wordsHelp)},
 		{"globs", "* ? and [ ] in names", page(globsHelp)},
 		{"scripts", "-c, -b and stdin", page(scriptsHelp)},
@@ -29,6 +30,19 @@ func topics() []topic {
 		{"exit", "exit codes", exitHelp},
 	}
 }
+
+const terminalHelp = `Tab        completes commands, options and names, here and on the server; lists them if there are several
+Up, Down   earlier lines; Ctrl-R searches them, Ctrl-G ends that
+Ctrl-A, E  the begin and the end of the line; Alt-B, Alt-F a word
+Ctrl-W     takes back a word, Ctrl-U all before the cursor, Ctrl-K all behind it; Ctrl-Y brings it again
+Ctrl-L     clears the screen
+Ctrl-C     stops a command and keeps the session, and what was moved; drops the line that is being typed
+Ctrl-Z     gives you the shell that ferry was started from, where fg brings ferry back and bg lets a
+           transfer go on
+Ctrl-D     ends ferry, in an empty line
+Where a command is slow to stop, the third Ctrl-C ends ferry, and in a script the second one. Jobs (help
+jobs) hear no Ctrl-C, but end with ferry.
+`
 
 const wordsHelp = `Lines are taken apart as in sh:
   'a b' "a b" a\ b    one word; in "..." a backslash escapes " and \ only

@@ -3,6 +3,7 @@ package shell
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 )
@@ -32,8 +33,9 @@ func stopped(why, err error) error {
 	return why
 }
 
-// interruptible returns a context that ends with Ctrl-C; a second Ctrl-C ends the program, so that nothing can hang it,
-// unless it is for a program in front. A job hears no Ctrl-C.
+// interruptible returns a context that ends with Ctrl-C. What hears none of that ends with the program, so that nothing can hang it:
+// at the next Ctrl-C, but a person, who may have jobs, is told before. Those that are for a program in front do not count, and a job
+// hears none.
 func (s *Shell) interruptible(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	if s.job != nil {
@@ -43,19 +45,23 @@ func (s *Shell) interruptible(ctx context.Context) (context.Context, func()) {
 	signal.Notify(keys, os.Interrupt)
 	done := make(chan struct{})
 	go func() {
-		for n := 0; ; n++ {
+		for n := 0; ; {
 			select {
 			case <-keys:
 				cancel(errInterrupted)
 			case <-done:
 				return
 			}
-			if n > 0 && s.programs.Load() == 0 {
-				s.Err.Abandon()
-				os.Stderr.WriteString("\n")
-				s.In.Close() // a question may have the terminal
-				os.Exit(exitStopped)
+			switch {
+			case s.programs.Load() > 0:
+				continue
+			case n == 1 && s.Person:
+				s.Err.Abandon() // until the next frame
+				fmt.Fprintf(os.Stderr, "\nthe command is being stopped; Ctrl-C once more ends ferry%s\n", s.besides())
+			case n > 0:
+				s.cutOff()
 			}
+			n++
 		}
 	}()
 	return ctx, func() {
@@ -63,4 +69,28 @@ func (s *Shell) interruptible(ctx context.Context) (context.Context, func()) {
 		close(done)
 		cancel(nil)
 	}
+}
+
+// besides tells of the jobs that end with the program.
+func (s *Shell) besides() string {
+	switch n := len(s.jobs.unfinished()); n {
+	case 0:
+		return ""
+	case 1:
+		return " and 1 job"
+	default:
+		return fmt.Sprintf(" and %d jobs", n)
+	}
+}
+
+// cutOff ends the program as it is. What a transfer has moved does not depend on how it ends.
+func (s *Shell) cutOff() {
+	jobs := s.besides()
+	s.Err.Abandon()
+	s.In.Close() // a question may have the terminal
+	os.Stderr.WriteString("\n")
+	if jobs != "" {
+		fmt.Fprintf(os.Stderr, "ferry%s ended; what was moved is kept, the same commands go on with it\n", jobs)
+	}
+	os.Exit(exitStopped)
 }

@@ -288,7 +288,7 @@ func (p *Progress) erase() {
 	}
 }
 
-// Abandon takes the bars off the screen, for a program that ends at once: it waits for nothing.
+// Abandon takes the bars off the screen until the next frame, for a program that may have to end at once: it waits for nothing.
 func (p *Progress) Abandon() {
 	if p.mu.TryLock() {
 		defer p.mu.Unlock()
