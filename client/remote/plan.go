@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"time"
 
@@ -191,6 +192,9 @@ const (
 	streamBytes = 4 * block.Size // a connection for less is not worth its beginning
 	maxStreams  = 16
 )
+
+// Streams returns how many connections the transfer of a long file takes if so many are wanted; 0: as many as the line needs.
+func (c *Client) Streams(wanted int) int { return c.streams(wanted, math.MaxInt64) }
 
 // streams returns how many connections a transfer of so many bytes is to take.
 func (c *Client) streams(wanted int, length int64) int {

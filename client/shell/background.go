@@ -129,7 +129,7 @@ func (s *Shell) fork(b *background) (*Shell, error) {
 	if err != nil {
 		return nil, named(".", err)
 	}
-	c := &Shell{Config: s.Config, inForce: s.inForce, commands: s.commands, dir: s.dir, before: s.before, ldir: here, job: b}
+	c := &Shell{Config: s.Config, inForce: s.inForce, commands: s.commands, helpers: s.helpers, dir: s.dir, before: s.before, ldir: here, job: b}
 	c.In, c.Ask, c.Stdin, c.Echo = NewScript(strings.NewReader(""), io.Discard), nil, nil, false
 	c.Settings = s.Settings.Clone()
 	c.Err = s.voice(b)

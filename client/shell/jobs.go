@@ -15,7 +15,8 @@ func jobsCommand() Command {
 		More: `A & behind a command, or behind several with && or ||, lets them run in the background. A job has a
 connection, directories and settings of its own, as they were when it began: cd, lcd, set and
 Ctrl-C do not touch it. It asks nothing: where put or get would ask, it fails and says which option
-answers beforehand. At most 8 run at the same time, the others wait for their turn. What a job has
+answers beforehand. At most 8 run at the same time, the others wait for their turn. While there are
+jobs, all transfers together have 6 connections beside one for each, whatever -P says. What a job has
 to say appears with its number in front, its results without. A job that has ended is forgotten
 when jobs has shown it, or wait or fg has told its exit code.
 A person who leaves is asked what is to become of the jobs. A script waits for all of them in the

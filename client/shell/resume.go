@@ -144,11 +144,11 @@ func runResume(ctx context.Context, s *Shell, c *Call) error {
 			if err != nil {
 				return err
 			}
-			return s.getOne(ctx, "get "+Quote(u.remote)+" -o "+Quote(u.local), u.remote, e, u.local, transfer.Options{})
+			return s.getOne(ctx, "get "+Quote(u.remote)+" -o "+Quote(u.local), u.remote, e, u.local, transfer.Options{Parallel: s.share(s.Parallel)})
 		case u.local == "":
 			return &UsageError{u.remote + ": the file that was being sent is on another machine", "run the put there again, or here with the same file"}
 		}
-		return s.putOne(ctx, "put "+Quote(u.local)+" -o "+Quote(u.remote), u.local, u.remote, transfer.Options{})
+		return s.putOne(ctx, "put "+Quote(u.local)+" -o "+Quote(u.remote), u.local, u.remote, transfer.Options{Parallel: s.share(s.Parallel)})
 	})
 }
 

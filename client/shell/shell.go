@@ -65,6 +65,8 @@ type Shell struct {
 	limit    transfer.Limit // of the command that is running; without one overall holds
 	overall  transfer.Limit // of the session
 	jobs     jobs
+	helpers  *helpers // of the session
+	helping  int      // of these, that the command that is running has taken
 	hush     hush
 	job      *background  // whose shell this is; nil: the one in front
 	stdout   io.Writer    // Out, while that is where the results of one command go
@@ -89,7 +91,7 @@ func New(c Config) *Shell {
 	if c.Mover.Busy == nil {
 		c.Mover.Busy = new(transfer.Busy)
 	}
-	s := &Shell{Config: c, commands: table(), stdout: c.Out, dir: "/", before: "/"}
+	s := &Shell{Config: c, commands: table(), helpers: new(helpers), stdout: c.Out, dir: "/", before: "/"}
 	s.limit.Of = &s.overall
 	s.Remote.Notice, s.Remote.Trying = s.notice, s.trying
 	if s.Remote.Dial == nil {
@@ -398,6 +400,7 @@ func (s *Shell) command(ctx context.Context, cmd Cmd, call *Call) error {
 	s.all, s.answers = false, map[verdict]bool{}
 	cctx, stop := s.interruptible(ctx)
 	defer stop()
+	defer s.unshare()
 	err = s.into(cctx, to, func(ctx context.Context) error { return c.Run(ctx, s, call) })
 	if err != nil && ctx.Err() != nil {
 		return stopped(ending(ctx), err)

@@ -41,6 +41,7 @@ func (s *Shell) treeOptions(c *Call) (o transfer.TreeOptions, err error) {
 	} else if o.Parallel < 1 || o.Parallel > transfer.MaxParallel {
 		return o, usagef("-P takes 1 to %d", transfer.MaxParallel)
 	}
+	o.Parallel = s.share(o.Parallel)
 	include, _ := c.GetStringArray("include")
 	exclude, _ := c.GetStringArray("exclude")
 	if o.Filter, err = transfer.NewFilter(include, exclude); err != nil {
