@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,7 +36,7 @@ type options struct {
 }
 
 // run is the program; it returns the exit code.
-func run(ctx context.Context, args []string) int {
+func run(args []string) int {
 	dir, state, err := config.Dirs()
 	if err != nil {
 		return complain(err)
@@ -42,7 +44,7 @@ func run(ctx context.Context, args []string) int {
 	o := &options{place: filepath.Join(dir, "config.toml"), settings: config.New(state)}
 	cmd := o.command()
 	cmd.SetArgs(args)
-	if err := cmd.ExecuteContext(ctx); err != nil {
+	if err := cmd.Execute(); err != nil {
 		var ours *config.Error
 		if errors.As(err, &ours) {
 			return complain(ours) // without the words that cobra puts around it
@@ -65,7 +67,7 @@ func (o *options) command() *cobra.Command {
 			if o.commands == "" && cmd.Flags().Changed("command") {
 				o.commands = "\n" // as in sh: no commands, and stdin is not read
 			}
-			o.code = o.start(cmd.Context(), args)
+			o.code = o.start(args)
 			return nil
 		},
 		ValidArgsFunction: o.addresses,
@@ -137,7 +139,7 @@ func version() string {
 }
 
 // start makes the shell and runs it.
-func (o *options) start(ctx context.Context, args []string) int {
+func (o *options) start(args []string) int {
 	if o.commands != "" && o.batch != "" {
 		return complain(&shell.UsageError{Msg: "-c and -b do not go together", Advice: "ferry --help lists the options"})
 	}
@@ -197,18 +199,38 @@ func (o *options) start(ctx context.Context, args []string) int {
 	if p.person {
 		c.Ask = p.ask
 	}
-	if person {
-		// The line editor cannot be woken up; the terminal is given back and the program ends.
-		stop := context.AfterFunc(ctx, func() {
-			time.AfterFunc(time.Second, func() { c.In.Close(); os.Exit(143) })
-			c.In.Close()
-		})
-		defer stop()
-	}
+	ctx, stop := o.signals(c.In, person)
+	defer stop()
 	sh = shell.New(c)
 	defer sh.Close()
 	defer c.In.Close()
 	return o.converse(ctx, sh, target, person)
+}
+
+// How long a ferry that is told to end may take for that: a person's has a line editor that cannot be woken up, and a script's
+// may wait for whoever reads what it writes, or for a program that it has started.
+const (
+	personEnds = time.Second
+	scriptEnds = 5 * time.Second
+)
+
+// signals returns a context that ends with SIGTERM and SIGHUP. Before there is a shell they end the program as they do any.
+func (o *options) signals(in shell.LineReader, person bool) (context.Context, func()) {
+	signals, wait := []os.Signal{syscall.SIGTERM}, scriptEnds
+	if !signal.Ignored(syscall.SIGHUP) { // else somebody said nohup
+		signals = append(signals, syscall.SIGHUP)
+	}
+	if person {
+		wait = personEnds
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
+	stay := context.AfterFunc(ctx, func() {
+		time.AfterFunc(wait, func() { in.Close(); os.Exit(143) })
+		if person {
+			in.Close()
+		}
+	})
+	return ctx, func() { stay(); stop() }
 }
 
 // converse logs in if a user is named, runs what was asked for, and reads on.

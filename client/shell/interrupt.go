@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"time"
 )
 
 // ending says why a context ended.
@@ -24,6 +25,14 @@ var (
 	errStopped     = errors.New("stopped") // a job, because somebody wanted it
 )
 
+// ended is the error of what ran until its context ended: why that was.
+func ended(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
+	return stopped(ending(ctx), err)
+}
+
 // stopped is why with the hint of err, if that tells how to go on.
 func stopped(why, err error) error {
 	var r *hinted
@@ -33,9 +42,12 @@ func stopped(why, err error) error {
 	return why
 }
 
+// interruptWait is how long a script may take to end after a Ctrl-C: nobody may read what it writes.
+const interruptWait = 5 * time.Second
+
 // interruptible returns a context that ends with Ctrl-C. What hears none of that ends with the program, so that nothing can hang it:
-// at the next Ctrl-C, but a person, who may have jobs, is told before. Those that are for a program in front do not count, and a job
-// hears none.
+// at the next Ctrl-C, or in a script by itself in the end, but a person, who may have jobs, is told before. Those that are for a
+// program in front do not count, and a job hears none.
 func (s *Shell) interruptible(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	if s.job != nil {
@@ -45,12 +57,17 @@ func (s *Shell) interruptible(ctx context.Context) (context.Context, func()) {
 	signal.Notify(keys, os.Interrupt)
 	done := make(chan struct{})
 	go func() {
+		var late <-chan time.Time
 		for n := 0; ; {
 			select {
 			case <-keys:
 				cancel(errInterrupted)
+			case <-late:
 			case <-done:
 				return
+			}
+			if !s.Person {
+				late = time.After(interruptWait)
 			}
 			switch {
 			case s.programs.Load() > 0:
@@ -88,8 +105,10 @@ func (s *Shell) cutOff() {
 	jobs := s.besides()
 	s.Err.Abandon()
 	s.In.Close() // a question may have the terminal
-	os.Stderr.WriteString("\n")
-	if jobs != "" {
+	if s.Err.OnTerminal() { // elsewhere nobody may read it
+		fmt.Fprintln(os.Stderr)
+	}
+	if jobs != "" && s.Err.OnTerminal() {
 		fmt.Fprintf(os.Stderr, "ferry%s ended; what was moved is kept, the same commands go on with it\n", jobs)
 	}
 	os.Exit(exitStopped)

@@ -287,8 +287,7 @@ func quitCommand() Command {
 func (s *Shell) Start(ctx context.Context, t Target) int {
 	cctx, stop := s.interruptible(ctx)
 	defer stop()
-	err := s.enter(cctx, t)
-	if err != nil {
+	if err := ended(cctx, s.enter(cctx, t)); err != nil {
 		s.status = s.report("login", err)
 		return s.status
 	}

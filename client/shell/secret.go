@@ -40,8 +40,9 @@ func SecretFile(path string) (string, error) {
 func SecretCommand(ctx context.Context, command string) (string, error) {
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
 	cmd.Stderr = os.Stderr
+	cmd.WaitDelay = killAfter // for what it has left behind, which may keep the pipe open
 	out, err := cmd.Output()
-	if err != nil {
+	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 		return "", fmt.Errorf("password command: %w", err)
 	}
 	return FirstLine(bytes.NewReader(out))

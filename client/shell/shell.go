@@ -402,13 +402,7 @@ func (s *Shell) command(ctx context.Context, cmd Cmd, call *Call) error {
 	defer stop()
 	defer s.unshare()
 	err = s.into(cctx, to, func(ctx context.Context) error { return c.Run(ctx, s, call) })
-	if err != nil && ctx.Err() != nil {
-		return stopped(ending(ctx), err)
-	}
-	if err != nil && cctx.Err() != nil {
-		return stopped(errInterrupted, err)
-	}
-	return err
+	return ended(cctx, err)
 }
 
 func (s *Shell) prompt() string {
