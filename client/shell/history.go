@@ -17,7 +17,6 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"ferry/client/remote"
 	"ferry/client/term"
 	"ferry/shared/wire"
 )
@@ -73,25 +72,14 @@ type scripted struct {
 	job  *background // which it began; nil: none
 }
 
-// from begins with a server, and with the user who is logged in, "" if nobody is.
-func (s *session) from(o remote.Options, user string) {
-	if s.here == "" {
-		s.here, _ = os.Getwd()
-	}
-	address := o.Address
-	if user != "" {
-		address = user + "@" + address
-	}
-	if o.Plain && !strings.HasPrefix(o.Address, "unix:") {
-		address = "ferry+plain://" + address
-	}
-	s.lines = nil
-	if o.Address != "" {
-		s.add("open " + Quote(address))
+func (s *session) add(line string) { s.lines = append(s.lines, scripted{text: line}) }
+
+// arrived keeps where a login or an address has led to: what was typed may have failed behind it, or hold a secret.
+func (s *Shell) arrived(line string) {
+	if !s.blank {
+		s.session.add(line)
 	}
 }
-
-func (s *session) add(line string) { s.lines = append(s.lines, scripted{text: line}) }
 
 // began keeps a line that began a job.
 func (s *Shell) began(b *background, line string) {
@@ -104,7 +92,7 @@ func (s *Shell) began(b *background, line string) {
 func (s *Shell) worked(cmd Cmd) {
 	c, ok := s.find(cmd.Words[0].Text)
 	switch {
-	case !ok || c.Secret || s.private || slices.Contains([]string{"help", "history", "status", "quit", "jobs", "kill", "queue"}, c.Name):
+	case !ok || c.Secret || s.private || slices.Contains([]string{"open", "login", "help", "history", "status", "quit", "jobs", "kill", "queue"}, c.Name):
 	case c.Name == "fg" || c.Name == "wait": // jobs may have other numbers in the script
 		s.session.add("wait")
 	default:
@@ -156,7 +144,8 @@ func (s *Shell) writeSession(name string, force bool) error {
 
 // remember keeps a line for recall, unless it is private.
 func (s *Shell) remember(line string) {
-	s.private = strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t") || s.secret(line)
+	s.blank = strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t")
+	s.private = s.blank || s.secret(line)
 	if !s.private && strings.TrimSpace(line) != "" {
 		s.In.SaveHistory(line)
 	}

@@ -51,6 +51,7 @@ func (s *Shell) enter(ctx context.Context, t Target) error {
 		return named(t.Path, err)
 	}
 	s.dir = s.abs(t.Path)
+	s.arrived("cd " + Quote(s.dir))
 	return nil
 }
 
@@ -186,6 +187,7 @@ func (s *Shell) login(ctx context.Context, o remote.Options) error {
 	s.client, s.Mover.Client = c, c
 	s.Remote.User = o.User
 	s.dir, s.before = "/", "/"
+	s.arrived("open " + Quote(s.here()))
 	if !o.Eager { // else what it is, is not known yet
 		s.say("logged in as %s on %s (%s)", o.User, o.Address, term.Escape(c.Info().Server))
 		if c.Info().MustChange && s.Person {
@@ -290,10 +292,6 @@ func (s *Shell) Start(ctx context.Context, t Target) int {
 	if err := ended(cctx, s.enter(cctx, t)); err != nil {
 		s.status = s.report("login", err)
 		return s.status
-	}
-	s.session.from(s.Remote, t.User)
-	if t.Path != "" {
-		s.session.add("cd " + Quote(s.dir))
 	}
 	return 0
 }

@@ -74,7 +74,8 @@ type Shell struct {
 	bytes    bool         // the results of this command are no text: what else there is to say goes to Err
 	lines    int          // read so far
 	session  session      // what worked so far
-	private  bool         // the line is kept nowhere
+	blank    bool         // the line begins with one: nothing of it is kept
+	private  bool         // the line itself is kept nowhere
 	typing   bool         // a line is being typed, not an answer
 	lookups  lookups
 	quit     bool
@@ -107,7 +108,7 @@ func New(c Config) *Shell {
 		s.Err.Through(c.In.Stdout())
 	}
 	s.settle()
-	s.session.from(c.Remote, "")
+	s.session.here, _ = os.Getwd()
 	return s
 }
 
