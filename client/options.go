@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -39,7 +37,7 @@ type options struct {
 func run(args []string) int {
 	dir, state, err := config.Dirs()
 	if err != nil {
-		return complain(err)
+		return shell.Complain(err, false)
 	}
 	o := &options{place: filepath.Join(dir, "config.toml"), settings: config.New(state)}
 	cmd := o.command()
@@ -47,9 +45,9 @@ func run(args []string) int {
 	if err := cmd.Execute(); err != nil {
 		var ours *config.Error
 		if errors.As(err, &ours) {
-			return complain(ours) // without the words that cobra puts around it
+			return o.complain(ours) // without the words that cobra puts around it
 		}
-		return complain(&shell.UsageError{Msg: err.Error(), Advice: "ferry --help lists the options"})
+		return o.complain(&shell.UsageError{Msg: err.Error(), Advice: "ferry --help lists the options"})
 	}
 	return o.code
 }
@@ -57,15 +55,19 @@ func run(args []string) int {
 // command is ferry's command line.
 func (o *options) command() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:           "ferry [options] [[ferry://|ferry+plain://][USER@]HOST[:PORT][/PATH] | unix:PATH | BOOKMARK]",
-		Short:         "a shell for moving files to and from a ferryd",
-		Long:          "Without -c, -b or input from elsewhere than a terminal, ferry is interactive.",
+		Use:   "ferry [options] [[ferry://|ferry+plain://][USER@]HOST[:PORT][/PATH] | unix:PATH | BOOKMARK]",
+		Short: "a shell for moving files to and from a ferryd",
+		Long: "Without -c, -b or input from elsewhere than a terminal, ferry is interactive. `ferry help` lists the commands of its shell,\n" +
+			"`ferry help put` tells of one, `ferry help exit` lists the exit codes.",
 		Args:          cobra.MaximumNArgs(1),
 		SilenceErrors: true, SilenceUsage: true, DisableFlagsInUseLine: true,
 		Version: version(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.commands == "" && cmd.Flags().Changed("command") {
 				o.commands = "\n" // as in sh: no commands, and stdin is not read
+			}
+			if o.batch == "" && cmd.Flags().Changed("batch") {
+				return errors.New("-b takes the name of a file, - for stdin")
 			}
 			o.code = o.start(args)
 			return nil
@@ -81,6 +83,7 @@ func (o *options) command() *cobra.Command {
 	f.BoolVar(&o.passwordStdin, "password-stdin", false, "read the password from the first line of stdin")
 	o.configured(cmd)
 	cmd.AddCommand(o.doctorCommand(), o.manCommand())
+	cmd.SetHelpCommand(o.helpCommand())
 	return cmd
 }
 
@@ -103,8 +106,11 @@ func tilde(path string) string {
 	return path
 }
 
-// load reads the configuration file and the environment.
+// load reads the environment and the configuration file.
 func (o *options) load() error {
+	if err := o.settings.Environment(os.Getenv); err != nil {
+		return err
+	}
 	named := cmp.Or(o.config, config.Home(os.Getenv("FERRY_CONFIG")))
 	if err := o.settings.Load(cmp.Or(named, o.place), named == ""); err != nil {
 		return err
@@ -114,21 +120,12 @@ func (o *options) load() error {
 			return &config.Error{Msg: b.From + ": " + err.Error()}
 		}
 	}
-	return o.settings.Environment(os.Getenv)
+	return nil
 }
 
 // complain shows an error that came before there was a shell.
-func complain(err error) int {
-	text := err.Error()
-	if p, ok := err.(*fs.PathError); ok { // the operation tells a person nothing
-		text = p.Path + ": " + p.Err.Error()
-	}
-	fmt.Fprintf(os.Stderr, "ferry: %s\n", term.Escape(text))
-	var h interface{ Hint() string }
-	if errors.As(err, &h) && h.Hint() != "" {
-		fmt.Fprintf(os.Stderr, "hint: %s\n", h.Hint())
-	}
-	return shell.ExitCode(err)
+func (o *options) complain(err error) int {
+	return shell.Complain(err, o.settings.Value(config.JSON, "").On())
 }
 
 func version() string {
@@ -141,23 +138,23 @@ func version() string {
 // start makes the shell and runs it.
 func (o *options) start(args []string) int {
 	if o.commands != "" && o.batch != "" {
-		return complain(&shell.UsageError{Msg: "-c and -b do not go together", Advice: "ferry --help lists the options"})
+		return o.complain(&shell.UsageError{Msg: "-c and -b do not go together", Advice: "ferry --help lists the options"})
 	}
 	if err := o.load(); err != nil {
-		return complain(err)
+		return o.complain(err)
 	}
 	target, err := shell.Resolve(cmp.Or(strings.Join(args, ""), shell.DefaultAddress), o.settings)
 	if err != nil {
-		return complain(err)
+		return o.complain(err)
 	}
 	state := o.settings.State
 	if err := os.MkdirAll(state, 0o700); err != nil {
-		return complain(err)
+		return o.complain(err)
 	}
 	person := o.commands == "" && o.batch == "" && term.IsTerminal(os.Stdin)
 	p := &passwords{settings: o.settings, shell: person, person: person || term.IsTerminal(os.Stdin)}
 	if err := p.take(o.passwordStdin); err != nil {
-		return complain(err)
+		return o.complain(err)
 	}
 	c := shell.Config{
 		Out: os.Stdout, Err: term.NewProgress(os.Stderr, "auto"), Person: person, Echo: o.commands == "" && !person, Settings: o.settings, Version: version(),
@@ -176,7 +173,7 @@ func (o *options) start(args []string) int {
 				return sh.Complete(ctx, line, pos)
 			}})
 		if err != nil {
-			return complain(err)
+			return o.complain(err)
 		}
 	case o.commands != "":
 		c.Stdin = os.Stdin
@@ -184,7 +181,7 @@ func (o *options) start(args []string) int {
 	case o.batch != "" && o.batch != "-":
 		f, err := os.Open(o.batch)
 		if err != nil {
-			return complain(err)
+			return o.complain(err)
 		}
 		defer f.Close()
 		c.Stdin = os.Stdin

@@ -164,8 +164,10 @@ func TestLoadErrors(t *testing.T) {
 		{"password = \"x\"\n", "F:1: a password is not kept here", "password-command"},
 		{"[host.\"a[\"]\nuser = \"x\"\n", `F:1: "a[" is not a pattern`, ""},
 		{"[host]\nuser = \"x\"\n", "F:2: [host.user] is not a section", ""},
-		{"[bookmarks]\nwork = 1\n", "F:2: is not a string", ""},
-		{"[bookmarks]\n\"a b\" = \"host\"\n", `F:2: "a b" is not a name`, ""},
+		{"[bookmarks]\nwork = 1\n", "F:2: work is not a string", ""},
+		{"[bookmarks]\n\"a b\" = \"host\"\n", `F:2: "a b" is not a name`, "1 to 64 letters"},
+		{"\n[hosts.\"a*\"]\nuser = \"x\"\n", "F:2: there is no section [hosts]", "did you mean host?"},
+		{"[host.127.0.0.1]\nuser = \"x\"\n", "F:1: a pattern with dots must be quoted", `[host."`},
 		{"[alias]\nll = \"\"\n", "F:2: ll stands for nothing", ""},
 		{"[defaults\n", "F:2: expected", ""},
 	} {

@@ -129,6 +129,9 @@ func (r *reader) setting(into map[string]Value, place Place, name string, p toml
 	if known && (err != nil || len(texts) != 1 && !t.List) {
 		return t.wrong(from + ": " + t.Name)
 	}
+	if !known && place == Host && r.isTable(p) {
+		return &Error{from + ": a pattern with dots must be quoted", `write [host."files.example.org"]`}
+	}
 	if !known {
 		return r.s.unknown(name, from)
 	}
@@ -154,10 +157,10 @@ func (r *reader) name(into *Names, name string, p toml.Primitive) error {
 	from := r.at(p)
 	var text string
 	if err := r.md.PrimitiveDecode(p, &text); err != nil {
-		return &Error{Msg: from + ": is not a string"}
+		return &Error{Msg: fmt.Sprintf("%s: %s is not a string", from, name)}
 	}
 	if err := checkName(name, text); err != nil {
-		return &Error{Msg: from + ": " + err.Error()}
+		return &Error{from + ": " + err.Msg, err.Advice}
 	}
 	into.fixed[name] = Entry{Name: name, Text: text, From: from}
 	return nil
@@ -189,13 +192,30 @@ func (r *reader) texts(p toml.Primitive) ([]string, error) {
 	return texts, nil
 }
 
-// at returns "FILE:LINE" of a value. The decoder tells the line of a value only to those who refuse it.
+// at returns "FILE:LINE" of a value.
 func (r *reader) at(p toml.Primitive) string {
-	var at toml.ParseError
-	if err := r.md.PrimitiveDecode(p, refuse{}); errors.As(err, &at) {
-		return fmt.Sprintf("%s:%d", r.file, at.Position.Line)
+	if line := r.line(p); line > 0 {
+		return fmt.Sprintf("%s:%d", r.file, line)
 	}
 	return r.file
+}
+
+// line returns the line of a value, 0 if it stands nowhere. The decoder tells it only to those who refuse the value.
+func (r *reader) line(p toml.Primitive) (line int) {
+	var at toml.ParseError
+	if err := r.md.PrimitiveDecode(p, refuse{}); errors.As(err, &at) {
+		line = at.Position.Line
+	}
+	var below map[string]toml.Primitive
+	if line > 0 || r.md.PrimitiveDecode(p, &below) != nil {
+		return line
+	}
+	for _, p := range below { // [a.b] makes a table a that has no line of its own
+		if l := r.line(p); line == 0 || l > 0 && l < line {
+			line = l
+		}
+	}
+	return line
 }
 
 type refuse struct{}

@@ -139,7 +139,7 @@ func without(list []Entry, name string) []Entry {
 }
 
 // checkName refuses a name or a text that could not be read back.
-func checkName(name, text string) error {
+func checkName(name, text string) *Error {
 	const first = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 	switch {
 	case name == "" || len(name) > 64 || !strings.Contains(first, name[:1]) || strings.Trim(name, first+"._-") != "":

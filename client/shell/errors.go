@@ -3,8 +3,9 @@ package shell
 import (
 	"context"
 	"errors"
-	"fmt"
+	"io"
 	"io/fs"
+	"os"
 	"syscall"
 
 	"ferry/client/config"
@@ -183,28 +184,49 @@ func (s *Shell) report(cmd string, err error) int {
 		cmd = "redirect"
 	}
 	if s.JSON {
-		if errors.As(err, new(*severalError)) {
-			return code // each was told by itself, and the summary has their number
+		if !errors.As(err, new(*severalError)) { // each was told by itself, and the summary has their number
+			s.object(s.beside(), failure(cmd, err))
 		}
-		var file *fileError
-		path := ""
-		if errors.As(err, &file) {
-			path = file.name
-		}
-		s.object(s.beside(), map[string]any{"error": map[string]any{"command": cmd, "code": errorWord(err), "message": explain(err), "path": path,
-			"hint": hintOf(err), "retryable": code == exitNoLink || code == exitStopped, "exit": code}})
 		return code
 	}
-	if cmd != "" && !errors.As(err, new(*adminError)) { // that names its verb itself
-		cmd = term.Escape(cmd) + ": "
-	} else {
-		cmd = ""
-	}
-	fmt.Fprintf(s.Err, "%s%s\n", cmd, explain(err))
-	if h := hintOf(err); h != "" {
-		fmt.Fprintf(s.Err, "hint: %s\n", term.Escape(h))
-	}
+	io.WriteString(s.Err, complaint(cmd, err))
 	return code
+}
+
+// Complain shows an error that came before there was a shell, and returns its exit code.
+func Complain(err error, json bool) int {
+	if p, ok := err.(*fs.PathError); ok { // the operation tells a person nothing
+		err = named(p.Path, p)
+	}
+	if !json {
+		io.WriteString(os.Stderr, complaint("ferry", err))
+	} else if line, err := term.JSON(failure("ferry", err)); err == nil {
+		os.Stdout.Write(line)
+	}
+	return ExitCode(err)
+}
+
+// complaint is an error of a command as a person reads it, with its hint.
+func complaint(cmd string, err error) string {
+	text := explain(err) + "\n"
+	if cmd != "" && !errors.As(err, new(*adminError)) { // that names its verb itself
+		text = term.Escape(cmd) + ": " + text
+	}
+	if h := hintOf(err); h != "" {
+		text += "hint: " + term.Escape(h) + "\n"
+	}
+	return text
+}
+
+// failure is the same for programs.
+func failure(cmd string, err error) map[string]any {
+	var file *fileError
+	path, code := "", ExitCode(err)
+	if errors.As(err, &file) {
+		path = file.name
+	}
+	return map[string]any{"error": map[string]any{"command": cmd, "code": errorWord(err), "message": explain(err), "path": path,
+		"hint": hintOf(err), "retryable": code == exitNoLink || code == exitStopped, "exit": code}}
 }
 
 // errorWord names an error for programs.

@@ -41,7 +41,7 @@ func StartedFields() []Field {
 // ErrorFields are those of the object behind the key error.
 func ErrorFields() []Field {
 	return []Field{
-		{"command", "string", "as it was typed; \"\" for a line that cannot be taken apart, redirect for what is behind > or |"},
+		{"command", "string", "as it was typed; ferry before the first command, \"\" for a line that cannot be taken apart, redirect for what is behind > or |"},
 		{"code", "string", "a code of the protocol, or usage, no_connection, server_key, interrupted, failed"},
 		{"message", "string", "what a person would read"},
 		{"path", "string", "the name it is about, \"\" if there is none"},

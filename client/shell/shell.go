@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"path"
@@ -223,8 +224,11 @@ func (s *Shell) run(ctx context.Context, first string) int {
 			}
 			return 0
 		case err != nil:
-			s.report("ferry", err)
-			return 1
+			var p *fs.PathError
+			if errors.As(err, &p) {
+				err = named(p.Path, p)
+			}
+			return s.report("ferry", err)
 		}
 		s.lines++
 		s.remember(line)
