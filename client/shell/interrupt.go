@@ -104,12 +104,12 @@ func (s *Shell) besides() string {
 func (s *Shell) cutOff() {
 	jobs := s.besides()
 	s.Err.Abandon()
-	s.In.Close() // a question may have the terminal
+	s.In.Close()            // a question may have the terminal
 	if s.Err.OnTerminal() { // elsewhere nobody may read it
 		fmt.Fprintln(os.Stderr)
-	}
-	if jobs != "" && s.Err.OnTerminal() {
-		fmt.Fprintf(os.Stderr, "ferry%s ended; what was moved is kept, the same commands go on with it\n", jobs)
+		if jobs != "" {
+			fmt.Fprintf(os.Stderr, "ferry%s ended; what was moved is kept, the same commands go on with it\n", jobs)
+		}
 	}
 	os.Exit(exitStopped)
 }
