@@ -18,10 +18,14 @@ func (c *Client) Admin(ctx context.Context, args []string, record string, json, 
 	if changes {
 		r.ID = NewID()
 	}
+	var o origin
 	for try := 0; ; try++ {
 		k, err := c.use(ctx)
 		if err != nil {
 			return nil, err
+		}
+		if changes {
+			o.fill(&r.Boot, k)
 		}
 		answer, err := k.order(ctx, r)
 		if ctx.Err() != nil {
@@ -29,9 +33,6 @@ func (c *Client) Admin(ctx context.Context, args []string, record string, json, 
 		}
 		if !IsLost(err) || try == maxRepeats {
 			return answer, err
-		}
-		if changes && r.Boot == "" {
-			r.Boot = k.firstBoot()
 		}
 	}
 }

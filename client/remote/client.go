@@ -102,7 +102,7 @@ type member struct {
 type ticket struct {
 	session string
 	secret  []byte
-	boot    string
+	run     run
 }
 
 // Info is what the server said of the session.
@@ -402,7 +402,7 @@ func (c *member) shake(ctx context.Context, nc net.Conn, password string) (*conn
 		ch.w.Link().SetLimit(time.Time{})
 		return c.present(ch)
 	}
-	boot, err := c.authenticate(ch, password)
+	run, err := c.authenticate(ch, password)
 	if err != nil {
 		return nil, c.duringLogin(err)
 	}
@@ -418,7 +418,7 @@ func (c *member) shake(ctx context.Context, nc net.Conn, password string) (*conn
 		c.pinned = ch.shown
 		c.state.Unlock()
 	}
-	k := makeConn(ch, boot, c.opts.Silence, c.bufs)
+	k := makeConn(ch, run, c.opts.Silence, c.bufs)
 	k.start()
 	return k, nil
 }
@@ -465,14 +465,14 @@ type entrance struct {
 	server string // what it says it is, once it has answered hello
 }
 
-// authenticate brings a connection into the session, or with a login into a new one, and returns the boot of the server.
-func (c *member) authenticate(ch *channel, password string) (boot string, err error) {
+// authenticate brings a connection into the session, or with a login into a new one, and returns the run of the server.
+func (c *member) authenticate(ch *channel, password string) (run, error) {
 	e := &entrance{member: c, channel: ch}
 	tried := c.pass()
 	if tried.secret != nil {
 		if err := e.attach(tried); !errors.Is(err, ErrAuth) {
 			c.over(err)
-			return tried.boot, err
+			return tried.run, err
 		}
 	}
 	c.entering.Lock()
@@ -480,7 +480,7 @@ func (c *member) authenticate(ch *channel, password string) (boot string, err er
 	if now := c.pass(); now.session != tried.session { // somebody else was faster
 		if err := e.attach(now); !errors.Is(err, ErrAuth) {
 			c.over(err)
-			return now.boot, err
+			return now.run, err
 		}
 	}
 	return e.login(password)
@@ -567,13 +567,13 @@ func (e *entrance) attach(t ticket) error {
 }
 
 // login logs in, with the secret of an earlier login if there was one, and makes what comes of it the session.
-func (e *entrance) login(password string) (boot string, err error) {
+func (e *entrance) login(password string) (run, error) {
 	if e.signer != nil {
 		return e.sign()
 	}
 	var exchange *login.Client
 	var challenge wire.LoginAnswer
-	err = e.open(func() wire.Requester {
+	err := e.open(func() wire.Requester {
 		exchange = login.NewClient(e.opts.User, password, e.bind)
 		if e.secret != nil {
 			exchange = login.NewClientSecret(e.opts.User, e.bind, e.secret, e.next)
@@ -581,23 +581,23 @@ func (e *entrance) login(password string) (boot string, err error) {
 		return &wire.MessageRequest{Request: wire.Request{Cmd: wire.CmdLogin}, Message: exchange.First()}
 	}, &challenge)
 	if err != nil {
-		return "", refused(err)
+		return run{}, refused(err)
 	}
 	final, err := exchange.Final(challenge.Message)
 	if err != nil {
-		return "", err
+		return run{}, err
 	}
 	var proof wire.ProofAnswer
 	if err := e.exchange(&wire.MessageRequest{Request: wire.Request{Cmd: wire.CmdProof}, Message: final}, &proof); err != nil {
-		return "", refused(err)
+		return run{}, refused(err)
 	}
 	if err := exchange.Verify(proof.Message); err != nil {
-		return "", err
+		return run{}, err
 	}
 	e.state.Lock()
 	e.secret = exchange.Secret()
 	e.state.Unlock()
-	return proof.Boot, e.joined(e.server, &proof)
+	return runOf(&proof), e.joined(e.server, &proof)
 }
 
 // joined takes in what the server says of the session that a login began.
@@ -608,7 +608,7 @@ func (c *member) joined(server string, proof *wire.ProofAnswer) error {
 	}
 	c.state.Lock()
 	defer c.state.Unlock()
-	c.ticket = ticket{session: proof.Session, secret: secret, boot: proof.Boot}
+	c.ticket = ticket{session: proof.Session, secret: secret, run: runOf(proof)}
 	c.info = Info{Server: server, User: proof.User, Rights: proof.Rights, Boot: proof.Boot, Session: proof.Session,
 		MustChange: proof.MustChange}
 	return nil

@@ -27,9 +27,10 @@ type conn struct {
 	mu      sync.Mutex
 	pending []*call // sent, not wholly answered; oldest first
 	err     error   // why it ended
-	boot    string  // of the server
+	run     run     // of the server
 	ended   chan struct{}
 	told    func(error) // is told err, once
+	made    time.Time
 	watch   *time.Timer
 	asked   time.Time // when the first of pending was sent
 	acked   uint64    // bytes the peer's kernel had taken when the watch last looked
@@ -84,8 +85,9 @@ func IsLost(err error) bool {
 var errSilent = errors.New("no answer")
 
 // makeConn takes over a connection that is logged in or about to be; start lets answers come.
-func makeConn(ch *channel, boot string, silence time.Duration, bufs *wire.Buffers) *conn {
-	return &conn{wire: ch.w, link: ch.w.Link(), ch: ch, bufs: bufs, silence: silence, boot: boot, ended: make(chan struct{}), room: make(chan struct{}, bodies), alive: time.Now()}
+func makeConn(ch *channel, run run, silence time.Duration, bufs *wire.Buffers) *conn {
+	now := time.Now()
+	return &conn{wire: ch.w, link: ch.w.Link(), ch: ch, bufs: bufs, silence: silence, run: run, ended: make(chan struct{}), room: make(chan struct{}, bodies), made: now, alive: now}
 }
 
 func (c *conn) start() {
@@ -98,17 +100,52 @@ func (c *conn) start() {
 	go c.read()
 }
 
+// run is one run of the server, from its start to its end; the zero value is one that is not known.
+type run struct {
+	boot  string
+	began time.Time // or before
+}
+
+// runOf returns what a server that has just been heard says of its run.
+func runOf(proof *wire.ProofAnswer) run {
+	return run{proof.Boot, time.Now().Add(-time.Duration(max(proof.Up, 0)) * time.Millisecond)}
+}
+
 // unknownBoot is no server's: a request that may have been carried out by who knows which one is not carried out again.
 const unknownBoot = "00000000000000000000000000000000"
 
-// firstBoot returns what a request says of the server that it was first sent to, over this connection.
-func (c *conn) firstBoot() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.boot == "" {
-		return unknownBoot
+// origin is the connection that a request was first sent on; the zero value belongs to a request that was not sent yet.
+type origin struct{ first *conn }
+
+// fill sets boot, which a request that is about to be sent on k says of the server that first got it: nothing the first
+// time, and the same however often it is repeated.
+func (o *origin) fill(boot *string, k *conn) {
+	switch {
+	case o.first == nil:
+		o.first = k
+	case *boot == "":
+		*boot = k.bootOf(o.first)
 	}
-	return c.boot
+}
+
+// bootOf returns the boot of the server behind an earlier connection. If that was lost before the server told, the one
+// behind this connection tells: it is the same if it has been there for longer than the earlier connection.
+func (c *conn) bootOf(earlier *conn) string {
+	earlier.mu.Lock()
+	boot := earlier.run.boot
+	earlier.mu.Unlock()
+	if boot != "" {
+		return boot
+	}
+	if c.welcome() == nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		// By the wall clock too, since the other one stands still while this machine sleeps.
+		if !c.run.began.After(earlier.made) && !c.run.began.Round(0).After(earlier.made.Round(0)) {
+			return c.run.boot
+		}
+	}
+	return unknownBoot
 }
 
 // look closes the connection when answers are due and nothing moves in either direction. A server that is merely busy

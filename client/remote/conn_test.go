@@ -19,7 +19,7 @@ func TestEndedWithAnswer(t *testing.T) {
 	defer theirs.Close()
 	bufs := &wire.Buffers{}
 	link := wire.NewLink(ours, 0, bufs)
-	c := makeConn(&channel{w: wire.NewConn(link, link)}, "", 0, bufs)
+	c := makeConn(&channel{w: wire.NewConn(link, link)}, run{}, 0, bufs)
 	c.start()
 	server := wire.NewLink(theirs, 0, bufs)
 	w := wire.NewConn(server, server)
@@ -82,7 +82,7 @@ func TestBodiesHeld(t *testing.T) {
 		ours, theirs := net.Pipe()
 		bufs := &wire.Buffers{}
 		link := wire.NewLink(ours, 0, bufs)
-		c := makeConn(&channel{w: wire.NewConn(link, link)}, "", time.Hour, bufs)
+		c := makeConn(&channel{w: wire.NewConn(link, link)}, run{}, time.Hour, bufs)
 		c.start()
 		server := wire.NewLink(theirs, 0, bufs)
 		w := wire.NewConn(server, server)

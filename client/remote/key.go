@@ -62,7 +62,7 @@ func (c *member) present(ch *channel) (*conn, error) {
 			return nil, err
 		}
 	}
-	k := makeConn(ch, "", c.opts.Silence, c.bufs)
+	k := makeConn(ch, run{}, c.opts.Silence, c.bufs)
 	var greeting wire.HelloAnswer
 	k.greeting = []func([]byte) error{
 		func(header []byte) error { return refused(accept(header, &greeting)) },
@@ -74,7 +74,7 @@ func (c *member) present(ch *channel) (*conn, error) {
 				return err
 			}
 			k.mu.Lock()
-			k.boot = proof.Boot
+			k.run = runOf(&proof)
 			k.mu.Unlock()
 			return c.joined(greeting.Server, &proof)
 		},
@@ -84,16 +84,16 @@ func (c *member) present(ch *channel) (*conn, error) {
 }
 
 // sign logs in by the key, on a connection that has waited for an answer before.
-func (e *entrance) sign() (boot string, err error) {
+func (e *entrance) sign() (run, error) {
 	r, err := e.keyRequest(e.key)
 	if err != nil {
-		return "", err
+		return run{}, err
 	}
 	var proof wire.ProofAnswer
 	if err := e.open(func() wire.Requester { return r }, &proof); err != nil {
-		return "", refused(err)
+		return run{}, refused(err)
 	}
-	return proof.Boot, e.joined(e.server, &proof)
+	return runOf(&proof), e.joined(e.server, &proof)
 }
 
 // welcome waits until the login that travelled with other requests is answered, and returns what came of it.

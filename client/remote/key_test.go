@@ -5,15 +5,18 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
 
 	"ferry/client/remote"
 	"ferry/internal/faultproxy"
+	"ferry/shared/wire"
 )
 
 func newSigner(t *testing.T) ssh.Signer {
@@ -176,5 +179,53 @@ func TestKeyLost(t *testing.T) {
 			t.Fatalf("cut after %d bytes: %v", n, err)
 		}
 		c.Close()
+	}
+}
+
+// mute is a connection that, once armed, takes what is written, does something else, and breaks.
+type mute struct {
+	net.Conn
+	instead *atomic.Pointer[func()]
+}
+
+func (m mute) Write(b []byte) (int, error) {
+	if do := m.instead.Swap(nil); do != nil {
+		(*do)()
+		m.Close()
+		return len(b), nil
+	}
+	return m.Conn.Write(b)
+}
+
+// TestKeyLostUnheard: the login and the command that travelled with it did not arrive. The command is sent again, if the
+// server is the one that was connected to: another one cannot know whether it was carried out.
+func TestKeyLostUnheard(t *testing.T) {
+	for _, restarted := range []bool{false, true} {
+		r := newRig(t)
+		key := newSigner(t)
+		r.allow(key)
+		mustWrite(t, r.home("f"), []byte("old"))
+		var instead atomic.Pointer[func()]
+		o := r.keyOptions(key)
+		o.Eager = true
+		o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			nc, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+			return mute{nc, &instead}, err
+		}
+		c := r.login(o)
+		do, want := func() {}, "newer"
+		if restarted {
+			do, want = r.Restart, "old"
+		}
+		instead.Store(&do)
+		_, err := c.Put(t.Context(), "/f", source([]byte("newer")), remote.PutOptions{})
+		if restarted {
+			wantCode(t, err, wire.Uncertain)
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(mustRead(t, r.home("f"))); got != want {
+			t.Errorf("restarted %v: %q is there", restarted, got)
+		}
 	}
 }

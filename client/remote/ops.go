@@ -17,10 +17,14 @@ func (c *Client) ask(ctx context.Context, req wire.Requester, ident *wire.Ident,
 	if ident != nil {
 		ident.ID = NewID()
 	}
+	var o origin
 	for try := 0; ; try++ {
 		k, err := c.use(ctx)
 		if err != nil {
 			return err
+		}
+		if ident != nil {
+			o.fill(&ident.Boot, k)
 		}
 		_, err = k.ask(ctx, req, nil, ans)
 		if ctx.Err() != nil {
@@ -28,9 +32,6 @@ func (c *Client) ask(ctx context.Context, req wire.Requester, ident *wire.Ident,
 		}
 		if !IsLost(err) || try == maxRepeats {
 			return err
-		}
-		if ident != nil && ident.Boot == "" { // of the server that first got it, however often it is repeated
-			ident.Boot = k.firstBoot()
 		}
 	}
 }

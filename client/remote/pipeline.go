@@ -17,14 +17,14 @@ const (
 
 // Op is one request of a pipeline. The functions that end in Op make them; what each is told of is called by Pipeline, once.
 type Op struct {
-	req   wire.Requester
-	ident *wire.Ident // of requests that change something
-	body  []byte
-	cost  int64 // bytes of the body, sent or awaited
-	ans   func() wire.Answerer
-	done  func(ans wire.Answerer, body []byte, err error)
-	first *conn // that it was sent over
-	call  *call
+	req    wire.Requester
+	ident  *wire.Ident // of requests that change something
+	body   []byte
+	cost   int64 // bytes of the body, sent or awaited
+	ans    func() wire.Answerer
+	done   func(ans wire.Answerer, body []byte, err error)
+	origin origin
+	call   *call
 }
 
 // PutOp sends a file of at most 1 MiB in one piece. data must stay as it is until done was called. Of o, Job, Moved and
@@ -212,11 +212,8 @@ func (p *pipe) send(k *conn, quit <-chan struct{}) {
 			}
 			break
 		}
-		switch {
-		case op.first == nil:
-			op.first = k
-		case op.ident != nil && op.ident.Boot == "":
-			op.ident.Boot = op.first.firstBoot()
+		if op.ident != nil {
+			op.origin.fill(&op.ident.Boot, k)
 		}
 		var call *call
 		if call, err = k.send(op.req, op.body); err == nil {

@@ -93,20 +93,19 @@ func (c *Client) putSmall(ctx context.Context, path string, src Source, o PutOpt
 	}
 	r := &wire.PutRequest{Request: wire.Request{Cmd: wire.CmdPut}, Ident: wire.Ident{ID: NewID()}, Path: wire.Name(path), Length: src.Length,
 		Mtime: src.Mtime, Mode: src.Mode, Job: o.Job, Expect: o.Expect, Force: o.Force, Parents: o.Parents, NoSync: o.NoSync}
+	var from origin
 	for try := 0; ; try++ {
 		k, err := c.use(ctx)
 		if err != nil {
 			return Result{}, err
 		}
+		from.fill(&r.Boot, k)
 		var a wire.PutAnswer
 		_, err = k.ask(ctx, r, b, &a)
 		if ctx.Err() != nil {
 			return Result{}, ctx.Err()
 		}
 		if IsLost(err) && try < maxRepeats {
-			if r.Boot == "" {
-				r.Boot = k.firstBoot()
-			}
 			continue
 		}
 		if err != nil {

@@ -287,8 +287,8 @@ func (g *gate) enter(a *account.Account, final string, key []byte) error {
 		return g.turnAway(a, guard.TooMany, err)
 	}
 	g.home = home
-	return g.say(&wire.ProofAnswer{Message: final, Session: ses.id, Secret: hex.EncodeToString(ses.secret[:]), Boot: g.srv.boot, User: a.Name,
-		Rights: a.Rights.Names(), Features: []string{"nosync"}, MustChange: key == nil && a.MustChange})
+	return g.say(&wire.ProofAnswer{Message: final, Session: ses.id, Secret: hex.EncodeToString(ses.secret[:]), Boot: g.srv.boot,
+		Up: time.Since(g.srv.began).Milliseconds(), User: a.Name, Rights: a.Rights.Names(), Features: []string{"nosync"}, MustChange: key == nil && a.MustChange})
 }
 
 // turnAway tells somebody whose proof was right why the account cannot come in now.

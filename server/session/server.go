@@ -97,6 +97,7 @@ type Server struct {
 	Config
 	bufs    wire.Buffers
 	boot    string
+	began   time.Time
 	quit    chan struct{} // closed by Shutdown
 	ctx     context.Context
 	stop    context.CancelFunc
@@ -136,7 +137,7 @@ func New(c Config) *Server {
 		commands[e.cmd] = e
 	}
 	return &Server{
-		table: commands, boot: newID(), quit: make(chan struct{}),
+		table: commands, boot: newID(), began: time.Now(), quit: make(chan struct{}),
 		Config: c, ctx: ctx, stop: stop, listeners: map[net.Listener]struct{}{}, conns: map[*conn]struct{}{},
 		sessions: map[string]*session{}, kicked: map[string][32]byte{}, homes: map[string]*home{},
 		guard: guard.New(c.Never, c.Log), lines: rate.NewLimiter(strangerLines, strangerLinesBurst),

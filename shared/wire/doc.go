@@ -161,8 +161,9 @@ Requests that change something (mkdir, rmdir, rm, rmtree, mv, cp, set, put, comm
 	boot   string    optional: only when the request is repeated
 
 When a connection is lost, the client cannot know whether a request without answer was carried out. It repeats it on a
-new connection with the same id, and with boot as the answer to proof gave it on the connection where the request was
-first sent. The server
+new connection with the same id, and with boot as the answer to proof or key gave it on the connection where the request was
+first sent. If that connection was lost before this answer came, boot is that of the new connection if its server has been up
+since before the lost one was made, and 32 zeros otherwise. The server
 
   - remembers the answers of the last 1024 such requests of an account for 10 minutes, errors too. If it knows the id, it
     gives the first answer, with "again": true, after waiting for it if need be
@@ -278,6 +279,7 @@ The answer:
 	session    string            id of the session, 32 hexadecimal digits
 	secret     string            of the session: 32 random bytes as 64 hexadecimal digits, see attach; to be kept in memory only
 	boot       string            changes when the server starts; see "Doing things once"
+	up         integer           milliseconds since then
 	user       string            the name of the account
 	rights     list of strings   what the account may do: list, read, write, overwrite, delete, exec, admin
 	features   list of strings   what this server can do beyond the first form of version 1; today: nosync
@@ -890,7 +892,7 @@ One plain connection, both directions, whole messages: "C" is sent by the client
 	   000000e0  76 31 4b 73 36 48 6c 6c  41 42 47 44 78 46 2b 6c  |v1Ks6HllABGDxF+l|
 	   000000f0  66 44 6a 79 6e 42 37 76  50 46 6d 63 51 3d 22 7d  |fDjynB7vPFmcQ="}|
 	S  text 4: the server's proof; alice is logged in
-	   00000000  3a 01 00 00 7b 22 6d 65  73 73 61 67 65 22 3a 22  |:...{"message":"|
+	   00000000  47 01 00 00 7b 22 6d 65  73 73 61 67 65 22 3a 22  |G...{"message":"|
 	   00000010  76 3d 47 46 75 6b 4a 57  33 56 70 31 34 41 65 4d  |v=GFukJW3Vp14AeM|
 	   00000020  4c 53 50 48 65 58 39 73  4d 6b 45 62 69 78 47 59  |LSPHeX9sMkEbixGY|
 	   00000030  4a 65 64 2b 7a 58 48 5a  44 6d 56 65 45 3d 22 2c  |Jed+zXHZDmVeE=",|
@@ -904,12 +906,13 @@ One plain connection, both directions, whole messages: "C" is sent by the client
 	   000000b0  36 30 36 30 36 30 36 22  2c 22 62 6f 6f 74 22 3a  |6060606","boot":|
 	   000000c0  22 30 33 30 33 30 33 30  33 30 33 30 33 30 33 30  |"030303030303030|
 	   000000d0  33 30 33 30 33 30 33 30  33 30 33 30 33 30 33 30  |3030303030303030|
-	   000000e0  33 22 2c 22 75 73 65 72  22 3a 22 61 6c 69 63 65  |3","user":"alice|
-	   000000f0  22 2c 22 72 69 67 68 74  73 22 3a 5b 22 6c 69 73  |","rights":["lis|
-	   00000100  74 22 2c 22 72 65 61 64  22 2c 22 77 72 69 74 65  |t","read","write|
-	   00000110  22 2c 22 6f 76 65 72 77  72 69 74 65 22 2c 22 64  |","overwrite","d|
-	   00000120  65 6c 65 74 65 22 5d 2c  22 66 65 61 74 75 72 65  |elete"],"feature|
-	   00000130  73 22 3a 5b 22 6e 6f 73  79 6e 63 22 5d 7d        |s":["nosync"]}|
+	   000000e0  33 22 2c 22 75 70 22 3a  33 36 30 30 30 30 30 2c  |3","up":3600000,|
+	   000000f0  22 75 73 65 72 22 3a 22  61 6c 69 63 65 22 2c 22  |"user":"alice","|
+	   00000100  72 69 67 68 74 73 22 3a  5b 22 6c 69 73 74 22 2c  |rights":["list",|
+	   00000110  22 72 65 61 64 22 2c 22  77 72 69 74 65 22 2c 22  |"read","write","|
+	   00000120  6f 76 65 72 77 72 69 74  65 22 2c 22 64 65 6c 65  |overwrite","dele|
+	   00000130  74 65 22 5d 2c 22 66 65  61 74 75 72 65 73 22 3a  |te"],"features":|
+	   00000140  5b 22 6e 6f 73 79 6e 63  22 5d 7d                 |["nosync"]}|
 	C  a small file, named with the bytes "n", ff, ".txt"
 	   00000000  7f 00 00 00 7b 22 63 6d  64 22 3a 22 70 75 74 22  |....{"cmd":"put"|
 	   00000010  2c 22 73 69 7a 65 22 3a  31 33 2c 22 69 64 22 3a  |,"size":13,"id":|

@@ -100,7 +100,7 @@ func exchange(t *testing.T) string {
 		{"S", "text 2", sample{v: &LoginAnswer{Answer{}, challenge}}},
 		{"C", "text 3: its proof", sample{v: &MessageRequest{req(CmdProof), final}}},
 		{"S", "text 4: the server's proof; alice is logged in", sample{v: &ProofAnswer{Answer{}, signature, strings.Repeat("04", 16),
-			strings.Repeat("06", 32), repeated.Boot, "alice", []string{"list", "read", "write", "overwrite", "delete"}, []string{"nosync"}, false}}},
+			strings.Repeat("06", 32), repeated.Boot, 3600_000, "alice", []string{"list", "read", "write", "overwrite", "delete"}, []string{"nosync"}, false}}},
 		{"C", `a small file, named with the bytes "n", ff, ".txt"`, sample{v: &PutRequest{Request: req(CmdPut), Ident: id(5), Path: entry.Name,
 			Length: entry.Length, Mtime: entry.Mtime}, body: text}},
 		{"C", "and without waiting, a question", sample{v: &PathRequest{req(CmdStat), "/missing"}}},

@@ -49,7 +49,7 @@ func samples() []sample {
 		{"login request", &MessageRequest{req(CmdLogin), "p=tls-exporter,,n=alice,r=fyko+d2lbbFgONRv9qkxdawL"}, nil},
 		{"login answer", &LoginAnswer{Answer{}, "r=x,s=y,i=3,k=argon2id:v=19:m=65536:p=4"}, nil},
 		{"proof request", &MessageRequest{req(CmdProof), "c=x,r=y,p=z"}, nil},
-		{"proof answer", &ProofAnswer{Answer{}, "v=x", upload, strings.Repeat("5e", 32), again.Boot, "alice", []string{"list", "read"}, []string{"nosync"}, true}, nil},
+		{"proof answer", &ProofAnswer{Answer{}, "v=x", upload, strings.Repeat("5e", 32), again.Boot, 90_000, "alice", []string{"list", "read"}, []string{"nosync"}, true}, nil},
 		{"proof answer of an account without rights", &ProofAnswer{}, nil},
 		{"key request", &KeyRequest{req(CmdKey), "alice", "AAAA", "AAAB"}, nil},
 		{"attach request", &AttachRequest{req(CmdAttach), upload, strings.Repeat("a1", 32)}, nil},

@@ -116,6 +116,7 @@ type ProofAnswer struct {
 	Session  string   `json:"session"` // its id, 32 hexadecimal digits
 	Secret   string   `json:"secret"`  // of the session, 64 hexadecimal digits: with it further connections join
 	Boot     string   `json:"boot"`    // changes when the server starts, and with it what it remembers is gone
+	Up       int64    `json:"up"`      // milliseconds since then
 	User     string   `json:"user"`
 	Rights   []string `json:"rights"`
 	Features []string `json:"features"`
