@@ -295,6 +295,21 @@ func TestPersonErrs(t *testing.T) {
 	s.leave(p, 0)
 }
 
+// TestSilentServer: a command that waits for a server that is silent says so within 5 s, and is carried out when that is over.
+func TestSilentServer(t *testing.T) {
+	t.Parallel()
+	s := newSeat(t)
+	p := s.sit()
+	s.proxy.Pause()
+	p.Type("ls -1 my*\r")
+	p.See("\nno answer from the server for ")
+	s.proxy.Resume()
+	p.See("\nmy notes.txt\n")
+	ready(p)
+	p.Type("quit\r")
+	s.leave(p, 0)
+}
+
 // TestTabGivesUp: where the server does not answer Tab offers nothing, the line stays what it was, and Ctrl-C works; the same
 // when it answers again.
 func TestTabGivesUp(t *testing.T) {

@@ -406,6 +406,7 @@ func (s *Shell) command(ctx context.Context, cmd Cmd, call *Call) error {
 	cctx, stop := s.interruptible(ctx)
 	defer stop()
 	defer s.unshare()
+	defer s.watchSilence()()
 	err = s.into(cctx, to, func(ctx context.Context) error { return c.Run(ctx, s, call) })
 	return ended(cctx, err)
 }

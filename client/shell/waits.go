@@ -82,6 +82,31 @@ func (w *waits) words(now time.Time, idle time.Duration, st remote.State, rate f
 	return "waiting for the server's disk"
 }
 
+// watchSilence tells a person once when a command waits for a server that is silent, until stop. A transfer that is shown tells by itself.
+func (s *Shell) watchSilence() (stop func()) {
+	if !s.Person || s.job != nil || s.client == nil {
+		return func() {}
+	}
+	client, done := s.client, make(chan struct{})
+	go func() {
+		look := time.NewTicker(time.Second / 2)
+		defer look.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case now := <-look.C:
+				st := client.State()
+				if quiet := now.Sub(st.Heard); st.Due != "" && !st.Full && quiet >= deafAfter && s.meter.Load() == nil && s.programs.Load() == 0 {
+					s.notice(fmt.Sprintf("no answer from the server for %d s; Ctrl-C stops the command", int(quiet.Seconds())))
+					return
+				}
+			}
+		}
+	}()
+	return func() { close(done) }
+}
+
 func (w *waits) reconnecting(now time.Time, st remote.State) string {
 	text := "reconnecting"
 	if st.Try > 0 {
