@@ -65,6 +65,7 @@ func stop(tty *os.File, before *term.State) {
 	if changed {
 		term.Restore(fd, before)
 	}
+	awaitStop()
 	woken := make(chan os.Signal, 1)
 	signal.Notify(woken, syscall.SIGCONT)
 	defer signal.Stop(woken)
@@ -75,6 +76,18 @@ func stop(tty *os.File, before *term.State) {
 	}
 	if changed { // in the background this waits until it is in front again
 		term.Restore(fd, now)
+	}
+}
+
+// awaitStop lets a program that was started stop first, if there is one: a pager puts the screen in order before, which must not come
+// after what the shell writes.
+func awaitStop() {
+	for begin := time.Now(); time.Since(begin) < suspendWait; time.Sleep(time.Millisecond) {
+		var info unix.Siginfo
+		err := unix.Waitid(unix.P_ALL, 0, &info, unix.WSTOPPED|unix.WNOHANG|unix.WNOWAIT, nil)
+		if err == unix.ECHILD || info.Signo != 0 {
+			return
+		}
 	}
 }
 
