@@ -169,6 +169,17 @@ func (s *Shell) front(ctx context.Context, cmd *exec.Cmd) (wait func() error, er
 		close(ended)
 		s.programs.Add(-1)
 		speak()
-		return err
+		return interruptedBy(err)
 	}, nil
+}
+
+// interruptedBy is what the end of a program comes to: it may have heard of a Ctrl-C before ferry has.
+func interruptedBy(err error) error {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGINT {
+			return errInterrupted
+		}
+	}
+	return err
 }
