@@ -139,7 +139,12 @@ func (d *doctor) configuration() {
 
 // environment finds misspelt variables, which would be passed over in silence.
 func (d *doctor) environment() {
-	known := []string{"FERRY_CONFIG", "FERRY_INVITE", "FERRY_PASSWORD"}
+	var known []string
+	for _, v := range environment() {
+		if strings.HasPrefix(v.name, "FERRY_") {
+			known = append(known, v.name)
+		}
+	}
 	for _, s := range d.settings.All() {
 		known = append(known, s.Env())
 	}

@@ -20,7 +20,7 @@ func TestManual(t *testing.T) {
 	if _, err := exec.LookPath("groff"); err != nil {
 		t.Skip("no groff")
 	}
-	for _, width := range []string{"78n", "200n"} { // of a terminal, and so wide that nothing looked for is broken
+	for _, width := range []string{"58n", "78n", "200n"} { // of terminals, and so wide that nothing looked for is broken
 		text.Reset()
 		cmd := exec.Command("groff", "-man", "-ww", "-Tutf8", "-P-cbou", "-rLL="+width)
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(page.Bytes()), &text, &complaints
@@ -49,6 +49,13 @@ func TestManual(t *testing.T) {
 	}
 	for _, e := range shell.Exits() {
 		has(e.Text)
+	}
+	for _, topic := range shell.Topics() {
+		for line := range strings.Lines(topic.Text()) {
+			if topic.Name != "config" && topic.Name != "exit" { // which are lists of what is looked for here
+				has(line)
+			}
+		}
 	}
 	has("--password-stdin")
 	has("ferry doctor")

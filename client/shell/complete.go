@@ -269,8 +269,8 @@ func (s *Shell) on(ctx context.Context, side Side, w Word) []found {
 		for _, c := range s.commands {
 			list = append(list, c.Name)
 		}
-		for _, t := range topics() {
-			list = append(list, t.name)
+		for _, t := range Topics() {
+			list = append(list, t.Name)
 		}
 		return sorted(list)
 	case Addresses, Logins:

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"syscall"
 
 	"ferry/client/config"
@@ -226,7 +227,13 @@ func failure(cmd string, err error) map[string]any {
 		path = file.name
 	}
 	return map[string]any{"error": map[string]any{"command": cmd, "code": errorWord(err), "message": explain(err), "path": path,
-		"hint": hintOf(err), "retryable": code == exitNoLink || code == exitStopped, "exit": code}}
+		"hint": hintOf(err), "retryable": retryable(err), "exit": code}}
+}
+
+// retryable tells whether the same command may succeed later.
+func retryable(err error) bool {
+	return slices.Contains([]int{exitNoLink, exitStopped, exitTerminated}, ExitCode(err)) ||
+		slices.Contains([]wire.Code{wire.Busy, wire.RateLimited, wire.TooMany}, wire.CodeOf(err)) || errors.Is(err, partial.ErrBusy)
 }
 
 // errorWord names an error for programs.
@@ -249,6 +256,8 @@ func errorWord(err error) string {
 		return string(wire.NoSpace)
 	case exitStopped:
 		return "interrupted"
+	case exitTerminated:
+		return "terminated"
 	}
 	switch {
 	case errors.Is(err, transfer.ErrIsDir):

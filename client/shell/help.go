@@ -11,16 +11,16 @@ func helpCommand() Command {
 		Examples: []string{"help put", "help exit"}, Fields: []Field{{"help", "string", "the text"}}, Max: 1, Args: Commands, Run: runHelp}
 }
 
-// A topic is a page of help that is about no single command.
-type topic struct {
-	name, short string
-	text        func() string
+// A Topic is a page of help that is about no single command.
+type Topic struct {
+	Name, Short string
+	Text        func() string
 }
 
-// topics are the pages of help, in their order.
-func topics() []topic {
+// Topics returns the pages of help, in their order.
+func Topics() []Topic {
 	page := func(text string) func() string { return func() string { return text } }
-	return []topic{
+	return []Topic{
 		{"terminal", "what keys do", page(terminalHelp)},
 		{"words", "quotes, several commands in a line, > and |", page(wordsHelp)},
 		{"globs", "* ? and [ ] in names", page(globsHelp)},
@@ -128,8 +128,8 @@ func (s *Shell) overview() string {
 		fmt.Fprintf(&b, "  %-9s %s\n", c.Name, c.Short)
 	}
 	b.WriteString("topics\n")
-	for _, t := range topics() {
-		fmt.Fprintf(&b, "  %-9s %s\n", t.name, t.short)
+	for _, t := range Topics() {
+		fmt.Fprintf(&b, "  %-9s %s\n", t.Name, t.Short)
 	}
 	b.WriteString("\nhelp NAME tells more. Tab completes. Ctrl-C stops a command and keeps the session.\n")
 	return b.String()
@@ -137,9 +137,9 @@ func (s *Shell) overview() string {
 
 // page is the help for a topic or a command.
 func (s *Shell) page(name string) (string, error) {
-	for _, t := range topics() {
-		if t.name == name {
-			return t.text(), nil
+	for _, t := range Topics() {
+		if t.Name == name {
+			return t.Text(), nil
 		}
 	}
 	c, ok := s.find(name)

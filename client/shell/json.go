@@ -42,7 +42,7 @@ func StartedFields() []Field {
 func ErrorFields() []Field {
 	return []Field{
 		{"command", "string", "as it was typed; ferry before the first command, \"\" for a line that cannot be taken apart, redirect for what is behind > or |"},
-		{"code", "string", "a code of the protocol, or usage, no_connection, server_key, interrupted, failed"},
+		{"code", "string", "a code of the protocol, or usage, no_connection, server_key, interrupted, terminated, failed"},
 		{"message", "string", "what a person would read"},
 		{"path", "string", "the name it is about, \"\" if there is none"},
 		{"hint", "string", "what can be done, \"\" if nothing comes to mind"},

@@ -24,7 +24,7 @@ func registerCommand() Command {
 		Fields: []Field{{"user", "string", "name of the account"}, {"server", "string", "address"}, {"registered", "boolean", "true"},
 			{"password", "string", "with --generate only"}},
 		Flags: func(f *pflag.FlagSet) {
-			f.String("invite-file", "", "read the invite from the first line of a file")
+			f.String("invite-file", "", "read the invite from the first line of a `FILE`")
 			newPasswordFlags(f)
 		},
 		Run: runRegister}

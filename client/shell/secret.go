@@ -67,8 +67,8 @@ func FirstLine(r io.Reader) (string, error) {
 
 // newPasswordFlags are the options that say where a new password comes from, if not from a person.
 func newPasswordFlags(f *pflag.FlagSet) {
-	f.String("new-password-file", "", "read the new password from the first line of a file")
-	f.String("new-password-command", "", "take the first line a command prints as the new password")
+	f.String("new-password-file", "", "read the new password from the first line of a `FILE`")
+	f.String("new-password-command", "", "take the first line that a `COMMAND` prints as the new password")
 	f.Bool("generate", false, "make a password and print it, once")
 }
 

@@ -45,13 +45,13 @@ func TestHelp(t *testing.T) {
 	for _, c := range All() {
 		names = append(append(names, c.Name), c.Aliases...)
 	}
-	for _, topic := range topics() {
-		names = append(names, topic.name)
-		if _, ok := s.find(topic.name); ok && topic.name != "exit" {
-			t.Errorf("help %s is a command and a topic", topic.name)
+	for _, topic := range Topics() {
+		names = append(names, topic.Name)
+		if _, ok := s.find(topic.Name); ok && topic.Name != "exit" {
+			t.Errorf("help %s is a command and a topic", topic.Name)
 		}
-		if !strings.Contains(s.overview(), "  "+topic.name) {
-			t.Errorf("help does not list %s", topic.name)
+		if !strings.Contains(s.overview(), "  "+topic.Name) {
+			t.Errorf("help does not list %s", topic.Name)
 		}
 	}
 	for _, name := range names {

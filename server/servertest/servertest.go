@@ -155,6 +155,11 @@ func WithRegister(r register.Rules) Option {
 	return func(c *session.Config) { c.Register.Rules = r }
 }
 
+// WithOpenRegister lets everybody register.
+func WithOpenRegister() Option {
+	return WithRegister(register.Rules{Mode: register.Open, PerAddress: 2, PerDay: 2})
+}
+
 // Server is a server in the test process. It listens on loopback with TLS, on loopback without, and on a socket.
 type Server struct {
 	Store
