@@ -220,6 +220,9 @@ func (c *conn) send(req wire.Requester, body []byte) (*call, error) {
 		req.Head().Size = &n
 	}
 	header, err := wire.Encode(req)
+	if err == nil && len(header) > wire.MaxHeader { // the connection would have to end, and on the next one it would be the same
+		err = &wire.Error{Code: wire.BadRequest, Message: "too long for a request"}
+	}
 	if err != nil {
 		return nil, err
 	}

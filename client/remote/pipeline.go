@@ -223,6 +223,8 @@ func (p *pipe) send(k *conn, quit <-chan struct{}) {
 			p.cost += op.cost
 			p.mu.Unlock()
 			p.change.Broadcast()
+		} else {
+			k.flush() // what it stands behind is still to be answered
 		}
 	}
 	p.mu.Lock()

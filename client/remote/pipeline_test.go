@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -111,5 +113,29 @@ func TestPipelineGivesUp(t *testing.T) {
 	}
 	if told+len(feed) != n || refused == 0 {
 		t.Fatalf("%d were told, %d refused, %d not taken", told, refused, len(feed))
+	}
+}
+
+// TestTooLong: what goes into no request is refused where it is asked for; what stands before it is answered, and the connection stays.
+func TestTooLong(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	o := r.options()
+	o.Notice = func(text string) { t.Errorf("notice: %s", text) }
+	c := r.login(o)
+	long := "/" + strings.Repeat("x", wire.MaxHeader)
+	ops, codes := make(chan *remote.Op, 2), make([]wire.Code, 0, 2)
+	for _, name := range []string{"/", long} {
+		ops <- remote.StatOp(name, func(_ wire.Entry, err error) { codes = append(codes, wire.CodeOf(err)) })
+	}
+	close(ops)
+	if err := c.Pipeline(t.Context(), ops); wire.CodeOf(err) != wire.BadRequest || !slices.Equal(codes, []wire.Code{"", wire.BadRequest}) {
+		t.Errorf("answered %q, then %v", codes, err)
+	}
+	if _, err := c.Stat(t.Context(), long); wire.CodeOf(err) != wire.BadRequest {
+		t.Errorf("by itself: %v", err)
+	}
+	if _, err := c.Stat(t.Context(), "/"); err != nil {
+		t.Errorf("then: %v", err)
 	}
 }
