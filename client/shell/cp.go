@@ -29,7 +29,7 @@ there stays, unless -f is given, and is an error, unless -n is given.
 			Field{"skipped", "integer", "summary: names left out"}),
 		Login: true, Min: 2, Max: -1, Args: There, Wire: []string{wire.CmdCp, wire.CmdMkdir, wire.CmdStat, wire.CmdLs},
 		Flags: func(f *pflag.FlagSet) {
-			f.BoolP("recursive", "r", false, "directories too, with everything in them")
+			recursiveFlag(f, "directories too, with everything in them")
 			f.BoolP("force", "f", false, "replace files that are there")
 			f.BoolP("no-clobber", "n", false, "leave alone files that are there, without a complaint")
 		}, Run: runCp}
@@ -56,8 +56,8 @@ type copyStep struct {
 }
 
 func runCp(ctx context.Context, s *Shell, c *Call) error {
-	if c.on("force") && c.on("no-clobber") {
-		return usagef("-f replaces files, -n leaves them alone: which?")
+	if err := replaceOrLeave(c); err != nil {
+		return err
 	}
 	names, to, err := s.sources(ctx, c)
 	if err != nil {
@@ -79,6 +79,14 @@ func runCp(ctx context.Context, s *Shell, c *Call) error {
 	return k.end(single)
 }
 
+// replaceOrLeave refuses -f and -n together.
+func replaceOrLeave(c *Call) error {
+	if c.on("force") && c.on("no-clobber") {
+		return usagef("-f replaces files, -n leaves them alone: which?")
+	}
+	return nil
+}
+
 // plan adds what it takes to copy a file or directory to a name.
 func (k *copying) plan(ctx context.Context, from, to string) error {
 	e, err := k.s.client.Stat(ctx, from)
@@ -96,6 +104,9 @@ func (k *copying) plan(ctx context.Context, from, to string) error {
 		}
 		k.steps = append(k.steps, copyStep{false, from, to, e.Length})
 		return nil
+	}
+	if there, err := k.s.client.Stat(ctx, to); err == nil && there.Kind != "dir" {
+		return named(to, &wire.Error{Code: wire.NotDir, Message: "not a directory"})
 	}
 	k.steps = append(k.steps, copyStep{dir: true, from: from, to: to})
 	for e, err := range k.s.client.List(ctx, from, true) {
@@ -211,8 +222,11 @@ func (k *copying) end(single bool) error {
 // sources returns what the last word of a command says where the others go: to that name, or into it if it is a directory.
 func (s *Shell) sources(ctx context.Context, c *Call) (names []string, to func(name string) string, err error) {
 	last := len(c.words) - 1
-	target := c.Args()[last]
 	if names, err = s.expandRemote(ctx, c.words[:last]); err != nil {
+		return nil, nil, err
+	}
+	target, err := s.onlyThere(ctx, c.words[last])
+	if err != nil {
 		return nil, nil, err
 	}
 	e, err := s.client.Stat(ctx, s.abs(target))

@@ -39,17 +39,14 @@ type editing struct {
 }
 
 func runEdit(ctx context.Context, s *Shell, c *Call) error {
-	names, err := s.expandRemote(ctx, c.words)
+	name, err := s.onlyThere(ctx, c.words[0])
 	if err != nil {
 		return err
 	}
-	if len(names) != 1 {
-		return usagef("the pattern fits several files")
-	}
-	e := &editing{s: s, at: s.abs(names[0])}
+	e := &editing{s: s, at: s.abs(name)}
 	base, err := baseName(e.at)
 	if err != nil {
-		return named(names[0], err)
+		return named(name, err)
 	}
 	dir, err := os.MkdirTemp("", "ferry-edit-") // 0700
 	if err != nil {
@@ -60,7 +57,7 @@ func runEdit(ctx context.Context, s *Shell, c *Call) error {
 	if done {
 		err = errors.Join(err, os.RemoveAll(dir))
 	}
-	return named(names[0], err)
+	return named(name, err)
 }
 
 // run fetches, lets the editor work, and sends. done tells that the copy is of no use any more.
@@ -92,6 +89,9 @@ func (e *editing) fetch(ctx context.Context) error {
 	if wire.CodeOf(err) == wire.NotFound {
 		e.before, err = e.digest()
 		return err
+	}
+	if err == nil {
+		err = readable(entry)
 	}
 	if err != nil {
 		return err

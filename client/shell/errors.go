@@ -157,6 +157,8 @@ func hintOf(err error) string {
 		return "-f replaces it, -o NAME takes another name"
 	case errors.Is(err, transfer.ErrIsDir):
 		return "-r moves whole directories"
+	case atOutput(err):
+		return ""
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return "run the same command again when there is room: what was moved is not moved again"
 	case errors.Is(err, remote.ErrAuth), errors.Is(err, login.ErrNeedPassword):
@@ -176,6 +178,12 @@ func hintOf(err error) string {
 		wire.Version:    "use a ferry of the same age as the server's",
 		wire.MustChange: "type: passwd   (in a script: passwd --new-password-file FILE)",
 	}[wire.CodeOf(err)]
+}
+
+// atOutput tells whether it was the place where results go that failed: nothing of what went there is kept for the next time.
+func atOutput(err error) bool {
+	var p *fs.PathError
+	return errors.As(err, new(*outputError)) || errors.As(err, &p) && p.Path == os.Stdout.Name()
 }
 
 // report shows an error of a command and returns its exit code. With JSON it is an object among the results.

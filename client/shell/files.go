@@ -17,13 +17,16 @@ import (
 func cdCommand() Command {
 	return Command{Name: "cd", Group: "files", Usage: "cd [DIR | -]", Short: "change the directory on the server", Examples: []string{"cd photos/2026", "cd -"},
 		Login: true, Max: 1, Args: There, Wire: []string{wire.CmdStat}, Run: func(ctx context.Context, s *Shell, c *Call) error {
-			to := "/"
-			if len(c.words) > 0 {
-				if to = c.Args()[0]; to == "-" {
-					to = s.before
-				} else {
-					to = s.abs(to)
+			to := s.before
+			switch {
+			case len(c.words) == 0:
+				to = "/"
+			case c.words[0].Text != "-":
+				name, err := s.onlyThere(ctx, c.words[0].directory())
+				if err != nil {
+					return err
 				}
+				to = s.abs(name)
 			}
 			e, err := s.client.Stat(ctx, to)
 			if err == nil && e.Kind != "dir" {
@@ -101,7 +104,14 @@ func mkdirCommand() Command {
 		Examples: []string{"mkdir photos", "mkdir -p photos/2026"}, Fields: didFields("made"), Wire: []string{wire.CmdMkdir}, Flags: func(f *pflag.FlagSet) {
 			f.BoolP("parents", "p", false, "also those above, and no complaint if it is there")
 		}}, func(ctx context.Context, s *Shell, c *Call, name string) error {
-		return s.did(s.client.Mkdir(ctx, s.abs(name), c.on("parents")), "made", s.abs(name), nil)
+		err := s.client.Mkdir(ctx, s.abs(name), c.on("parents"))
+		switch wire.CodeOf(err) {
+		case wire.Exists:
+			err = &hinted{err, "mkdir -p takes a directory that is there"}
+		case wire.NotFound:
+			err = &hinted{err, "mkdir -p makes those above it, too"}
+		}
+		return s.did(err, "made", s.abs(name), nil)
 	})
 }
 
@@ -114,11 +124,17 @@ func rmdirCommand() Command {
 }
 
 func mvCommand() Command {
-	return Command{Name: "mv", Aliases: []string{"rename", "ren", "mmv"}, Group: "files", Usage: "mv [-f] FROM... TO", Short: "move or rename files and directories",
+	return Command{Name: "mv", Aliases: []string{"rename", "ren", "mmv"}, Group: "files", Usage: "mv [-fn] FROM... TO", Short: "move or rename files and directories",
 		Examples: []string{"mv draft.txt final.txt", "mv *.pdf papers"},
-		Fields:   didFields("moved", Field{"from", "string", "absolute"}), Login: true, Min: 2, Max: -1, Args: There, Wire: []string{wire.CmdMv, wire.CmdStat},
-		Flags: func(f *pflag.FlagSet) { f.BoolP("force", "f", false, "replace a file that is there") },
+		Fields:   didFields("moved, skipped", Field{"from", "string", "absolute"}), Login: true, Min: 2, Max: -1, Args: There, Wire: []string{wire.CmdMv, wire.CmdStat},
+		Flags: func(f *pflag.FlagSet) {
+			f.BoolP("force", "f", false, "replace a file that is there")
+			f.BoolP("no-clobber", "n", false, "leave alone what is there, without a complaint")
+		},
 		Run: func(ctx context.Context, s *Shell, c *Call) error {
+			if err := replaceOrLeave(c); err != nil {
+				return err
+			}
 			names, to, err := s.sources(ctx, c)
 			if err != nil {
 				return err
@@ -133,8 +149,11 @@ func mvCommand() Command {
 					return err
 				}
 				err = s.client.Rename(ctx, s.abs(name), target, e.Version, c.on("force"))
-				if wire.CodeOf(err) == wire.Exists && !c.on("force") {
-					err = &hinted{err, "-f replaces a file"}
+				switch exists := wire.CodeOf(err) == wire.Exists && !c.on("force"); {
+				case exists && c.on("no-clobber"):
+					return s.did(nil, "skipped", target, map[string]any{"from": s.abs(name)})
+				case exists:
+					err = &hinted{err, "-f replaces a file, -n leaves it alone"}
 				}
 				return s.did(named(target, err), "moved", target, map[string]any{"from": s.abs(name)}) // what is moved is there, as was just seen
 			})
@@ -175,17 +194,22 @@ func catCommand() Command {
 program everything goes as it is.
 `,
 		Login: true, Min: 1, Max: -1, Args: There, Wire: []string{wire.CmdStat, wire.CmdGet}, Run: func(ctx context.Context, s *Shell, c *Call) error {
-			return s.printAll(ctx, c, s.columns() > 0)
+			return s.cat(ctx, c, s.columns() > 0)
 		}}
 }
 
-// printAll prints the files that a command names.
-func (s *Shell) printAll(ctx context.Context, c *Call, safe bool) error {
+// cat prints the files that a command names.
+func (s *Shell) cat(ctx context.Context, c *Call, safe bool) error {
 	names, err := s.expandRemote(ctx, c.words)
 	if err != nil {
 		return err
 	}
-	return s.each(ctx, c.name, names, func(name string) error { return s.print(ctx, s.abs(name), safe) })
+	return s.printAll(ctx, c.name, names, safe)
+}
+
+// printAll prints files.
+func (s *Shell) printAll(ctx context.Context, cmd string, names []string, safe bool) error {
+	return s.each(ctx, cmd, names, func(name string) error { return s.print(ctx, s.abs(name), safe) })
 }
 
 func lnCommand() Command {

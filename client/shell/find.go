@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"ferry/client/term"
+	"ferry/client/transfer"
 	"ferry/shared/wire"
 )
 
@@ -113,7 +115,7 @@ func (s *Shell) find1(ctx context.Context, name string, tests []test, found *int
 		if err != nil {
 			return err
 		}
-		top.Name = wire.Name(strings.TrimSuffix(name, "/"))
+		top.Name = wire.Name(cmp.Or(strings.TrimRight(name, "/"), "/"))
 		if err := show(top); err != nil || top.Kind != "dir" {
 			return err
 		}
@@ -134,6 +136,7 @@ func nameTest(glob string, fold bool) (test, error) {
 	if fold {
 		glob = strings.ToLower(glob)
 	}
+	glob = transfer.Glob(glob)
 	if _, err := path.Match(glob, ""); err != nil {
 		return nil, usagef("%q is not a valid pattern", term.Escape(glob))
 	}
@@ -148,6 +151,7 @@ func nameTest(glob string, fold bool) (test, error) {
 }
 
 func pathTest(_ context.Context, _ *Shell, glob string) (test, error) {
+	glob = transfer.Glob(glob)
 	if _, err := path.Match(glob, ""); err != nil {
 		return nil, usagef("%q is not a valid pattern", term.Escape(glob))
 	}

@@ -16,14 +16,15 @@ import (
 
 func getCommand() Command {
 	return Command{Name: "get", Aliases: []string{"mget", "reget", "mreget", "pget", "recv", "receive"}, Group: "transfer",
-		Usage:    "get [-rpfnE] [-P N] [-o NAME] [-O DIR] FILE... | get FILE NAME | get FILE -",
+		Usage:    "get [-rpfnE] [-P N] [-o NAME] [-O DIR] FILE... | get FILE NAME | get FILE... DIR | get FILE -",
 		Short:    "fetch files and directories from the server; a broken transfer goes on where it was",
 		Examples: []string{"get image.png", "get *.pdf -O papers", "get -r site", "get -r --include '*.jpg' photos -O pictures", "get notes.txt -"},
 		More: `A different file that is there already stays in a script (exit code 6), unless -f is given; a
-person is asked. The second of two names is where the first one goes, unless it is a file on
-the server: in scripts -o NAME leaves no doubt. get -r DIR makes DIR here; get -r DIR/ fetches
-what is in it. In a directory, files whose length and time are equal are left alone. The name
-- as the target is stdout.
+person is asked. The second of two names is where the first one goes, and the last of several,
+if it is a directory here, where all of them go; but not if it is a file on the server, or with
+-r a directory: in scripts -o NAME and -O DIR leave no doubt. get -r DIR makes DIR here; get -r
+DIR/ fetches what is in it. In a directory, files whose length and time are equal are left alone.
+The name - as the target is stdout.
 -E removes a file on the server once it is on disk here, or was already: then the content was
 compared, not only length and time. What failed, was skipped or changed meanwhile stays, and so
 do directories; it takes the right to delete. The server is asked right before whether the file
@@ -53,20 +54,23 @@ func runGet(ctx context.Context, s *Shell, c *Call) error {
 		return usagef("-E is for files: whether stdout kept what was fetched is not known")
 	}
 	if stdout {
-		return s.each(ctx, "get", names, func(name string) error { return s.print(ctx, s.abs(name), s.columns() > 0) })
+		return s.printAll(ctx, "get", names, s.columns() > 0)
 	}
 	there := func(name string) (bool, error) {
-		_, err := s.client.Stat(ctx, s.abs(name))
+		e, err := s.client.Stat(ctx, s.abs(name))
 		if code := wire.CodeOf(err); code == wire.NotFound || code == wire.NotDir || code == wire.BadPath {
 			return false, nil
 		}
-		return err == nil, err
+		return err == nil && (c.on("recursive") || e.Kind != "dir"), err
 	}
 	target, err := s.targets(c, names, there, func(name string) (bool, error) {
 		info, err := os.Stat(s.local(home(name)))
 		return err == nil && info.IsDir(), nil
 	}, filepath.Join)
 	if err != nil {
+		return err
+	}
+	if err := s.inPlace(target.dir); err != nil && !c.on("recursive") {
 		return err
 	}
 	if len(target.sources) == 1 {
@@ -92,6 +96,15 @@ func runGet(ctx context.Context, s *Shell, c *Call) error {
 		return err
 	}
 	return s.tree(ctx, c, labelOf(target.sources), roots, o, single)
+}
+
+// inPlace tells whether there is the directory that files are to go to; "" is the one that we are in.
+func (s *Shell) inPlace(dir string) error {
+	_, err := os.Stat(s.local(home(dir)))
+	if dir == "" || err == nil {
+		return nil
+	}
+	return named(dir, &hinted{err, "lmkdir -p makes directories on this machine"})
 }
 
 // toStdout returns the words that name what is to be fetched, and whether that goes to stdout.
@@ -235,6 +248,9 @@ func (s *Shell) getOne(ctx context.Context, again, from string, e wire.Entry, lo
 		var here *fs.PathError
 		if errors.As(err, &here) {
 			err = named(here.Path, err)
+		}
+		if errors.Is(err, transfer.ErrNotRegular) {
+			err = &hinted{err, "files take the place of files only; get FILE - > NAME writes into what is there"}
 		}
 		return s.unfinished(again, res, err)
 	}

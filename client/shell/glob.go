@@ -4,22 +4,28 @@ import (
 	"context"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
+	"ferry/client/transfer"
 	"ferry/shared/wire"
 )
 
 // pattern returns a word as path.Match wants it: what was quoted is literal.
 func (w Word) pattern() string {
 	var b strings.Builder
+	special := `*?[]\`
 	for i := range len(w.Text) {
-		if strings.IndexByte(`*?[]\`, w.Text[i]) >= 0 && (w.Quoted[i] || w.Text[i] == '\\') {
+		if w.Text[i] == '[' && !w.Quoted[i] {
+			special = `*?[]\!^-`
+		}
+		if strings.IndexByte(special, w.Text[i]) >= 0 && (w.Quoted[i] || w.Text[i] == '\\') {
 			b.WriteByte('\\')
 		}
 		b.WriteByte(w.Text[i])
 	}
-	return b.String()
+	return transfer.Glob(b.String())
 }
 
 // expand replaces patterns by the names that fit, sorted; a pattern that none fits is an error, as in sftp.
@@ -65,15 +71,26 @@ func (s *Shell) expandLocal(words []Word) ([]string, error) {
 		}
 	}
 	return expand(words, func(p string) ([]string, error) {
-		return walk(p, func(dir string) ([]string, error) {
-			list, err := os.ReadDir(s.local(dir))
-			names := make([]string, len(list))
-			for i, e := range list {
-				names[i] = e.Name()
-			}
-			return names, err
-		})
+		return walk(p, func(dir string) ([]string, error) { return listed(s.local(dir)) })
 	})
+}
+
+// listed returns the names in a directory of this machine; those of directories, and of links to them, end in a slash.
+func listed(dir string) ([]string, error) {
+	list, err := os.ReadDir(dir)
+	names := make([]string, len(list))
+	for i, e := range list {
+		names[i] = e.Name()
+		isDir := e.IsDir()
+		if e.Type()&os.ModeSymlink != 0 {
+			info, err := os.Stat(filepath.Join(dir, e.Name()))
+			isDir = err == nil && info.IsDir()
+		}
+		if isDir {
+			names[i] += "/"
+		}
+	}
+	return names, err
 }
 
 // expandRemote expands patterns over files on the server, relative to the directory there.
@@ -87,21 +104,56 @@ func (s *Shell) expandRemote(ctx context.Context, words []Word) ([]string, error
 					}
 					return nil, err
 				}
-				names = append(names, string(e.Name))
+				name := string(e.Name)
+				if e.Kind == "dir" {
+					name += "/"
+				}
+				names = append(names, name)
 			}
 			return names, nil
 		})
 	})
 }
 
-// walk finds the names that fit a pattern, component by component. list returns the names in a directory; what cannot be
-// listed fits nothing.
+// only returns the one name that a word stands for, which may be a pattern.
+func only(w Word, expand func([]Word) ([]string, error)) (string, error) {
+	names, err := expand([]Word{w})
+	if err == nil && len(names) > 1 {
+		err = named(w.Text, usagef("the pattern fits several names"))
+	}
+	if err != nil {
+		return "", err
+	}
+	return names[0], nil
+}
+
+// directory returns the word so that, if it is a pattern, directories alone fit.
+func (w Word) directory() Word {
+	if w.HasGlob() {
+		w.Text += "/"
+		w.Quoted = append(slices.Clone(w.Quoted), false)
+	}
+	return w
+}
+
+// onlyHere is only for this machine.
+func (s *Shell) onlyHere(w Word) (string, error) { return only(w, s.expandLocal) }
+
+// onlyThere is only for the server.
+func (s *Shell) onlyThere(ctx context.Context, w Word) (string, error) {
+	return only(w, func(words []Word) ([]string, error) { return s.expandRemote(ctx, words) })
+}
+
+// walk finds the names that fit a pattern, component by component; one that ends in a slash fits directories. list returns the
+// names in a directory, those of directories with a slash behind; what cannot be listed fits nothing.
 func walk(pattern string, list func(dir string) ([]string, error)) ([]string, error) {
 	found, seen := []string{""}, false
 	if strings.HasPrefix(pattern, "/") {
 		found, pattern = []string{"/"}, strings.TrimLeft(pattern, "/")
 	}
-	for part := range strings.SplitSeq(strings.TrimRight(pattern, "/"), "/") {
+	parts := strings.Split(strings.TrimRight(pattern, "/"), "/")
+	for i, part := range parts {
+		last := i == len(parts)-1 && !strings.HasSuffix(pattern, "/")
 		var next []string
 		for _, dir := range found {
 			at := func(name string) string {
@@ -125,7 +177,8 @@ func walk(pattern string, list func(dir string) ([]string, error)) ([]string, er
 				}
 			}
 			for _, name := range names {
-				if strings.HasPrefix(name, ".") && !strings.HasPrefix(part, ".") {
+				name, isDir := strings.CutSuffix(name, "/")
+				if !isDir && !last || strings.HasPrefix(name, ".") && !strings.HasPrefix(part, ".") {
 					continue
 				}
 				if ok, _ := path.Match(part, name); ok {

@@ -7,7 +7,7 @@ import (
 )
 
 func helpCommand() Command {
-	return Command{Name: "help", Aliases: []string{"?"}, Group: "session", Usage: "help [COMMAND | TOPIC]", Short: "this list, a command, or a topic",
+	return Command{Name: "help", Aliases: []string{"?", "man"}, Group: "session", Usage: "help [COMMAND | TOPIC]", Short: "this list, a command, or a topic",
 		Examples: []string{"help put", "help exit"}, Fields: []Field{{"help", "string", "the text"}}, Max: 1, Args: Commands, Run: runHelp}
 }
 
@@ -64,10 +64,11 @@ as head, ends the command without a word.
 
 const globsHelp = `*      any characters but /
 ?      one character but /
-[a-z]  one of these, [^a-z] none of these
+[a-z]  one of these, [!a-z] or [^a-z] none of these
 Names that begin with a dot are left out unless the pattern does too. They stand for files on the
 server or on this machine, wherever the command looks: put *.txt here, get *.txt there. A pattern
-that nothing fits is an error. Quoted they are characters like any other: rm 'a*', rm a\*.
+that nothing fits is an error; one that ends in a slash fits directories only. Quoted they are
+characters like any other: rm 'a*', rm a\*.
 `
 
 const scriptsHelp = `ferry ADDRESS -c 'put a; ls'   runs these commands and ends

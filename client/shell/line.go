@@ -293,7 +293,9 @@ func (s *script) Read(string) (string, error) {
 		if err != nil && (!errors.Is(err, io.EOF) || len(line) == 0) {
 			return "", err
 		}
-		s.line++
+		if s.line++; s.line == 1 {
+			line = bytes.TrimPrefix(line, []byte("\ufeff")) // a mark of editors, and no text
+		}
 		line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
 		return string(line), nil
 	}

@@ -22,7 +22,11 @@ func lcdCommand() Command {
 		Max: 1, Args: Here, Run: func(ctx context.Context, s *Shell, c *Call) error {
 			dir := home("~")
 			if len(c.words) > 0 {
-				if dir = home(c.Args()[0]); dir == "-" && s.lbefore != "" {
+				name, err := s.onlyHere(c.words[0].directory())
+				if err != nil {
+					return err
+				}
+				if dir = name; dir == "-" && s.lbefore != "" {
 					dir = s.lbefore
 				}
 			}

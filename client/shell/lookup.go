@@ -3,7 +3,6 @@ package shell
 import (
 	"context"
 	"errors"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -162,22 +161,7 @@ func (s *Shell) filesHere(ctx context.Context, w Word) []found {
 	if err != nil {
 		return nil
 	}
-	all := s.lookups.find(ctx, "here "+where, func(context.Context) ([]string, error) {
-		list, err := os.ReadDir(where)
-		names := make([]string, len(list))
-		for i, e := range list {
-			names[i] = e.Name()
-			isDir := e.IsDir()
-			if e.Type()&os.ModeSymlink != 0 {
-				info, err := os.Stat(filepath.Join(where, e.Name()))
-				isDir = err == nil && info.IsDir()
-			}
-			if isDir {
-				names[i] += "/"
-			}
-		}
-		return names, err
-	})
+	all := s.lookups.find(ctx, "here "+where, func(context.Context) ([]string, error) { return listed(where) })
 	return within(w.Text[:len(w.Text)-len(base)], base, all)
 }
 

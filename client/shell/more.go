@@ -1,7 +1,9 @@
 package shell
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 
@@ -16,11 +18,43 @@ comes, end that at once. Where stdout is not a terminal it is cat.
 `,
 		Login: true, Min: 1, Max: -1, Args: There, Wire: []string{wire.CmdStat, wire.CmdGet}, Run: func(ctx context.Context, s *Shell, c *Call) error {
 			if s.columns() == 0 || s.JSON {
-				return s.printAll(ctx, c, false)
+				return s.cat(ctx, c, false)
 			}
-			pager := firstOf(os.Getenv("PAGER"), "less", "more")
-			return s.into(ctx, &Output{Op: "|", To: Word{Text: pager}}, func(ctx context.Context) error { return s.printAll(ctx, c, true) })
+			return s.leaf(ctx, c)
 		}}
+}
+
+// leaf shows files with the pager, if there are any to show.
+func (s *Shell) leaf(ctx context.Context, c *Call) error {
+	names, err := s.expandRemote(ctx, c.words)
+	if err != nil {
+		return err
+	}
+	known, err := s.stats(ctx, names)
+	if err != nil {
+		return err
+	}
+	var fit []string
+	missing := s.each(ctx, c.name, names, func(name string) error {
+		err := known[name].err
+		if err == nil {
+			err = readable(known[name].entry)
+		}
+		if err == nil {
+			fit = append(fit, name)
+		}
+		return err
+	})
+	if len(fit) == 0 {
+		return missing
+	}
+	pager := firstOf(os.Getenv("PAGER"), "less", "more")
+	err = s.into(ctx, &Output{Op: "|", To: Word{Text: pager}}, func(ctx context.Context) error { return s.printAll(ctx, c.name, fit, true) })
+	var failed *outputError
+	if errors.As(err, &failed) {
+		err = &hinted{errors.New("the pager failed: " + explain(failed.error)), "set PAGER to the one you like"}
+	}
+	return cmp.Or(err, missing)
 }
 
 // firstOf returns the program that the person chose, else the first that is there.

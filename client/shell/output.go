@@ -80,19 +80,16 @@ func (s *Shell) into(ctx context.Context, to *Output, run func(context.Context) 
 
 // toFile opens the file of > and >>.
 func (s *Shell) toFile(ctx context.Context, to *Output) (*sink, error) {
-	names, err := s.expandLocal([]Word{to.To})
-	if err == nil && len(names) != 1 {
-		err = named(to.To.Text, usagef("the pattern fits several files"))
-	}
+	name, err := s.onlyHere(to.To)
 	if err != nil {
 		return nil, err
 	}
 	flags := map[string]int{">": os.O_TRUNC, ">>": os.O_APPEND}[to.Op]
-	f, err := os.OpenFile(s.local(names[0]), os.O_WRONLY|os.O_CREATE|flags, 0o666)
+	f, err := os.OpenFile(s.local(name), os.O_WRONLY|os.O_CREATE|flags, 0o666)
 	if err != nil {
-		return nil, named(names[0], err)
+		return nil, named(name, err)
 	}
-	return &sink{WriteCloser: f, name: names[0], wait: func() error { return nil }}, nil
+	return &sink{WriteCloser: f, name: name, wait: func() error { return nil }}, nil
 }
 
 // toProgram starts the program of |.

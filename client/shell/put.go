@@ -19,10 +19,17 @@ import (
 	"ferry/shared/wire"
 )
 
+// recursiveFlag adds -r, and -R, as sftp has it.
+func recursiveFlag(f *pflag.FlagSet, help string) {
+	f.BoolP("recursive", "r", false, help+"; so does -R")
+	same := f.VarPF(f.Lookup("recursive").Value, "recurse", "R", help)
+	same.NoOptDefVal, same.Hidden = "true", true
+}
+
 // transferFlags are the options that put and get share.
 func transferFlags(f *pflag.FlagSet) {
 	f.SortFlags = false
-	f.BoolP("recursive", "r", false, "whole directories too")
+	recursiveFlag(f, "whole directories too")
 	f.BoolP("force", "f", false, "replace what is there, without a question")
 	f.StringP("name", "o", "", "under this `NAME` (one file or directory)")
 	f.StringP("dir", "O", "", "into directory `DIR`")
@@ -48,14 +55,15 @@ func (s *Shell) transferOptions(c *Call, script transfer.Existing) (o transfer.T
 
 func putCommand() Command {
 	return Command{Name: "put", Aliases: []string{"mput", "reput", "mreput", "send"}, Group: "transfer",
-		Usage:    "put [-rpfnLE] [-P N] [-o NAME] [-O DIR] FILE... | put FILE NAME | put - -o NAME",
+		Usage:    "put [-rpfnLE] [-P N] [-o NAME] [-O DIR] FILE... | put FILE NAME | put FILE... DIR | put - -o NAME",
 		Short:    "send files and directories to the server; a broken transfer goes on where it was",
 		Examples: []string{"put report.pdf", "put *.jpg -O photos", "put report.pdf -o final.pdf", "put -r site", "put -r --exclude '*.tmp' site/ -O www"},
 		More: `A file that is there already is replaced in a script; a person is asked first. Content that is
-the same is never sent. The second of two names is where the first one goes, unless it is a
-file here: in scripts -o NAME leaves no doubt. put -r DIR makes DIR on the server; put -r DIR/
-puts what is in it. In a directory, files whose length and time are equal are left alone.
-The name - is what comes in on stdin. More than 1 MiB of it waits in a temporary file until
+the same is never sent. The second of two names is where the first one goes, and the last of
+several, if it is a directory on the server, where all of them go; but not if it is a file here,
+or with -r a directory: in scripts -o NAME and -O DIR leave no doubt. put -r DIR makes DIR on the
+server; put -r DIR/ puts what is in it. In a directory, files whose length and time are equal are
+left alone. The name - is what comes in on stdin. More than 1 MiB of it waits in a temporary file until
 its end is known, and cannot be gone on with.
 -E removes a file here once the server has it on disk, or had it already: then the content was
 compared, not only length and time. What failed, was skipped or changed meanwhile stays, and so
@@ -87,8 +95,8 @@ func runPut(ctx context.Context, s *Shell, c *Call) error {
 		return s.putStdin(ctx, c, names, o)
 	}
 	here := func(name string) (bool, error) {
-		_, err := os.Stat(s.local(name))
-		return err == nil, nil
+		info, err := os.Stat(s.local(name))
+		return err == nil && (c.on("recursive") || !info.IsDir()), nil
 	}
 	target, err := s.targets(c, names, here, s.isRemoteDir(ctx), path.Join)
 	if err != nil {
@@ -231,25 +239,19 @@ func (d *destination) of(source, base string) string {
 	return d.join(d.dir, base)
 }
 
-// targets works out where files go: -o and -O, or in the form of sftp "put FILE NAME", where NAME is not a source but a
-// target if the last of two words is not a file on the sending side.
+// targets works out where files go: -o and -O say it, or the last word does, as in "put FILE NAME" and "put FILE... DIR", unless it
+// is a source.
 func (s *Shell) targets(c *Call, names []string, isSource, isDir func(string) (bool, error), join func(...string) string) (*destination, error) {
 	d := &destination{sources: names, name: c.value("name"), dir: c.value("dir"), join: join}
-	if d.name == "" && d.dir == "" && len(names) == 2 && len(c.words) == 2 {
-		source, err := isSource(names[1])
+	if last := c.words[len(c.words)-1]; d.name == "" && d.dir == "" && len(c.words) > 1 && !last.HasGlob() {
+		source, err := isSource(names[len(names)-1])
 		if err != nil {
-			return nil, named(names[1], err)
+			return nil, named(last.Text, err)
 		}
-		if source {
-			return d, nil
-		}
-		d.sources, d.name = names[:1], names[1]
-		dir, err := isDir(d.name)
-		if err != nil {
-			return nil, named(d.name, err)
-		}
-		if dir || strings.HasSuffix(d.name, "/") {
-			d.dir, d.name = d.name, ""
+		if !source || aPlace(last.Text) {
+			if err := d.into(last.Text, len(c.words), isDir); err != nil {
+				return nil, named(last.Text, err)
+			}
 		}
 	}
 	if d.name != "" && len(d.sources) > 1 {
@@ -268,6 +270,31 @@ func (s *Shell) targets(c *Call, names []string, isSource, isDir func(string) (b
 		d.dir, d.name = path.Dir(d.name), path.Base(d.name)
 	}
 	return d, nil
+}
+
+// aPlace tells whether a word names a directory by where it is: . and .., the top and the home are where something goes.
+func aPlace(word string) bool {
+	base := path.Base(word)
+	return base == "." || base == ".." || base == "/" || word == "~" || word == "~/"
+}
+
+// into makes the last of the sources, typed as the last of so many words, the target of the others, if it can be one: of a single
+// one its name or directory, of several their directory.
+func (d *destination) into(target string, words int, isDir func(string) (bool, error)) error {
+	dir, err := isDir(target)
+	if err != nil {
+		return err
+	}
+	last, slash := len(d.sources)-1, strings.HasSuffix(target, "/")
+	switch {
+	case dir, slash && last == 1:
+		d.sources, d.dir = d.sources[:last], target
+	case last == 1:
+		d.sources, d.name = d.sources[:last], target
+	case slash, words == 2: // what a pattern fits, and one more
+		return &wire.Error{Code: wire.NotFound, Message: "there is no such directory, which several files need"}
+	}
+	return nil
 }
 
 // mayReplaceRemote decides about a target on the server, and asks a person if it must. The same content needs no question. as is

@@ -22,18 +22,22 @@ goes. Symbolic links are removed, not what they lead to. There is no way back.
 `,
 		Fields: didFields("removed", Field{"names", "integer", "with -r: how many were removed"}, Field{"kept", "integer", "with -r: how many could not be"}),
 		Wire:   []string{wire.CmdRm, wire.CmdRmtree, wire.CmdStat, wire.CmdLs}, Flags: func(f *pflag.FlagSet) {
-			f.BoolP("recursive", "r", false, "directories too, with everything in them")
-			f.BoolP("force", "f", false, "no question, and no complaint about names that are not there")
+			recursiveFlag(f, "directories too, with everything in them")
+			f.BoolP("force", "f", false, "no question, and no complaint about names that are not there and patterns that nothing fits")
 		}, Login: true, Min: 1, Max: -1, Args: There, Run: runRm}
 }
 
 func runRm(ctx context.Context, s *Shell, c *Call) error {
-	names, err := s.expandRemote(ctx, c.words)
-	if err != nil {
-		return err
+	var names []string
+	for _, w := range c.words {
+		more, err := s.expandRemote(ctx, []Word{w})
+		if err != nil && !(c.on("force") && wire.CodeOf(err) == wire.NotFound) {
+			return err
+		}
+		names = append(names, more...)
 	}
 	errs := make([]error, len(names))
-	err = s.pipeline(ctx, len(names), func(i int) *remote.Op {
+	err := s.pipeline(ctx, len(names), func(i int) *remote.Op {
 		return remote.RemoveOp(s.abs(names[i]), func(err error) { errs[i] = err })
 	})
 	if err != nil {

@@ -94,7 +94,7 @@ It is about programs on the server: what an account may do over ferry is decided
 server may leave out bits; then you are told which mode came of it.
 `,
 		Fields: didFields("changed", Field{"mode", "string", "that it has now, octal"}),
-		Login:  true, Min: 2, Max: -1, Args: Free + There, Wire: []string{wire.CmdSet, wire.CmdStat}}
+		Login:  true, Dash: true, Min: 2, Max: -1, Args: Free + There, Wire: []string{wire.CmdSet, wire.CmdStat}}
 	cmd.Run = func(ctx context.Context, s *Shell, c *Call) error {
 		change, err := parseMode(c.Args()[0])
 		if err != nil {

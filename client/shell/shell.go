@@ -371,9 +371,13 @@ func (s *Shell) prepare(cmd Cmd, call *Call) (c Command, err error) {
 	}
 	call.name, call.typed, call.text = c.Name, cmd.Words, cmd.Text
 	call.FlagSet = c.Options()
-	if c.Raw {
-		call.words = cmd.Words[1:]
-	} else if err := call.parse(cmd.Words[1:]); errors.Is(err, pflag.ErrHelp) {
+	words := cmd.Words[1:]
+	if c.Dash && len(words) > 1 && !strings.HasPrefix(words[0].Text, "--") {
+		words = append([]Word{literal("--", words[0].Start)}, words...)
+	}
+	if c.Raw && !(c.Words != nil && len(words) == 1 && words[0].Text == "--help") {
+		call.words = words
+	} else if err := call.parse(words); errors.Is(err, pflag.ErrHelp) {
 		help := helpCommand()
 		call.name, call.words = help.Name, []Word{literal(c.Name, 0)}
 		return help, nil

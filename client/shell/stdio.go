@@ -57,6 +57,15 @@ func (s *Shell) putStdin(ctx context.Context, c *Call, names []string, o transfe
 	return s.done(verb, "sent", path.Base(to), to, res, took, false)
 }
 
+// readable tells whether what is in an entry of the server can be shown.
+func readable(e wire.Entry) error {
+	err := transfer.Fetchable(e)
+	if errors.Is(err, transfer.ErrIsDir) {
+		err = &hinted{err, "ls lists what is in it"}
+	}
+	return err
+}
+
 // print writes a file of the server to stdout, as its blocks arrive and are verified; with safe only what may be shown on a
 // terminal.
 func (s *Shell) print(ctx context.Context, from string, safe bool) error {
@@ -64,7 +73,7 @@ func (s *Shell) print(ctx context.Context, from string, safe bool) error {
 	if err != nil {
 		return err
 	}
-	if err := transfer.Fetchable(e); err != nil {
+	if err := readable(e); err != nil {
 		return err
 	}
 	out := s.raw()

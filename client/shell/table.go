@@ -53,6 +53,7 @@ type Command struct {
 	Examples []string
 	Login    bool            // needs a session
 	Raw      bool            // takes its words as they are: its options are its own
+	Dash     bool            // its first argument may begin with a -, and is no option
 	Line     bool            // its arguments are a command: what is behind > or | is that one's
 	Secret   bool            // what is typed with it may be secret: its lines are never kept
 	Min, Max int             // how many arguments it takes; Max -1: any
@@ -113,8 +114,29 @@ func (s *Shell) find(name string) (Command, bool) {
 	return Command{}, false
 }
 
-// unknown is the answer to a command that does not exist, with the nearest one that does.
+// elsewhere returns words of sh, ftp and sftp that are no commands here, and what is typed instead.
+func elsewhere() [][2]string {
+	return [][2]string{
+		{"ascii bin binary type", "nothing is to be chosen: bytes are always moved as they are"},
+		{"pass passive sendport", "nothing is to be chosen: there is one connection, and the client makes it"},
+		{"prompt", "set confirm off asks no questions"},
+		{"hash progress verbose", "set progress says how transfers are shown"},
+		{"head tail grep wc sort awk sed", "programs of this machine take what is behind a |: cat FILE | head"},
+		{"nano vim emacs pico editor", "edit FILE opens your editor"},
+		{"lrm lmv lcp lcat lfind lstat ltree", "! runs commands of this machine: !rm FILE"},
+		{"size modtime file", "stat NAME"},
+		{"clear reset", "Ctrl-L clears the screen"},
+		{"chown chgrp umask", "all files of an account belong to it; chmod changes their mode"},
+	}
+}
+
+// unknown is the answer to a command that does not exist, with what is typed instead or the nearest one that does.
 func (s *Shell) unknown(name string) error {
+	for _, e := range elsewhere() {
+		if slices.Contains(strings.Fields(e[0]), strings.ToLower(name)) {
+			return &UsageError{"there is no such command", e[1]}
+		}
+	}
 	var names []string
 	for _, c := range s.commands {
 		names = append(append(names, c.Name), c.Aliases...)

@@ -36,8 +36,33 @@ func NewFilter(include, exclude []string) (Filter, error) {
 	return f, nil
 }
 
+// Glob returns a pattern as path.Match takes it: what a class does not hold is [!a] in sh, and [^a] there, where [!a] would be
+// a or an exclamation mark.
+func Glob(text string) string {
+	var b strings.Builder
+	class := false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '\\' && i+1 < len(text):
+			b.WriteByte(c)
+			i++
+		case c == ']':
+			class = false
+		case c == '[' && !class:
+			class = true
+			if strings.HasPrefix(text[i+1:], "!") {
+				b.WriteString("[^")
+				i++
+				continue
+			}
+		}
+		b.WriteByte(text[i])
+	}
+	return b.String()
+}
+
 func parsePattern(text string) (pattern, error) {
-	name, dir := strings.CutSuffix(text, "/")
+	name, dir := strings.CutSuffix(Glob(text), "/")
 	p := pattern{base: !strings.Contains(name, "/"), dir: dir}
 	for part := range strings.SplitSeq(strings.TrimPrefix(name, "/"), "/") {
 		if _, err := path.Match(part, ""); err != nil || part == "" {

@@ -22,6 +22,8 @@ func TestFilter(t *testing.T) {
 		{"docs/", "", "docs/ docs/a docs/a/b x/docs/y", "doc other/a"},
 		{"docs/** *.md", "docs/draft*", "docs/a README.md x/y.md", "docs/draft docs/draft2/x x/y.txt"},
 		{"", "[ab]?", "c1 a", "a1 x/b2"},
+		{"", "[!ab]?", "a1 x/b2 !", "c1 !1"},
+		{"", "[^ab]?", "a1 x/b2", "c1"},
 		{"", "**", "", "a a/b c/"},
 	} {
 		f, err := NewFilter(strings.Fields(c.include), strings.Fields(c.exclude))

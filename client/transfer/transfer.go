@@ -200,7 +200,9 @@ func (m *Mover) get(ctx context.Context, remotePath string, entry wire.Entry, lo
 	info, err := os.Lstat(local)
 	switch {
 	case err == nil && info.IsDir():
-		return remote.Result{}, ErrIsDir
+		return remote.Result{}, &fs.PathError{Op: "open", Path: local, Err: syscall.EISDIR}
+	case err == nil && info.Mode()&(fs.ModeDevice|fs.ModeNamedPipe|fs.ModeSocket|fs.ModeIrregular) != 0:
+		return remote.Result{}, &fs.PathError{Op: "open", Path: local, Err: ErrNotRegular} // a file in the place of /dev/null is not what anybody wants
 	case err == nil && info.Mode().IsRegular() && !o.differs:
 		same, err := m.Same(ctx, remotePath, entry, local, o.Checking)
 		if err != nil {
