@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"sync"
 	"syscall"
@@ -53,6 +54,11 @@ func Start(t testing.TB, columns, rows int, cmd *exec.Cmd) *Terminal {
 	cmd.Env = append(cmd.Env, "TERM=xterm", "NO_COLOR=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = tty, tty, tty
 	cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true, Setctty: true}
+	for _, s := range []os.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTSTP} {
+		if signal.Ignored(s) { // tests that nohup or a script has started: a program at a terminal is to hear them
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
