@@ -169,7 +169,7 @@ next:
 		d.tell(doubt, "environment", name+" means nothing to ferry", hint)
 	}
 	if odd == 0 {
-		d.tell(well, "environment", fmt.Sprintf("%d variables of ferry are set", set), "")
+		d.tell(well, "environment", fmt.Sprintf("variables of ferry that are set: %d", set), "")
 	}
 }
 
@@ -328,7 +328,7 @@ func (d *doctor) keys() {
 		d.tell(doubt, "key", "the ssh-agent does not answer: "+err.Error(), "start one, or unset SSH_AUTH_SOCK")
 		return
 	}
-	d.tell(well, "key", fmt.Sprintf("the ssh-agent holds %d keys", len(keys)), "")
+	d.tell(well, "key", fmt.Sprintf("keys that the ssh-agent holds: %d", len(keys)), "")
 }
 
 // server asks the server whatever it tells before a login.
