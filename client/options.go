@@ -19,6 +19,7 @@ import (
 	"ferry/client/shell"
 	"ferry/client/term"
 	"ferry/client/transfer"
+	"ferry/shared/completion"
 	"ferry/shared/partial"
 	"ferry/shared/procs"
 )
@@ -82,7 +83,7 @@ func (o *options) command() *cobra.Command {
 	f.StringVarP(&o.batch, "batch", "b", "", "run the commands of a `FILE`, - for stdin; the first that fails ends the run")
 	f.BoolVar(&o.passwordStdin, "password-stdin", false, "read the password from the first line of stdin")
 	o.configured(cmd)
-	cmd.AddCommand(o.doctorCommand(), o.manCommand())
+	cmd.AddCommand(o.doctorCommand(), o.manCommand(), completion.Command("ferry"))
 	cmd.SetHelpCommand(o.helpCommand())
 	return cmd
 }

@@ -11,6 +11,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"ferry/shared/completion"
 )
 
 // Run carries out one ferryd command line, without the program's name, and returns the exit code: 0 ok, 1 failed, 2 wrong
@@ -55,13 +57,27 @@ func rootCommand() *cobra.Command {
 		return usage(&advised{fmt.Errorf("%s: %w", c.Name(), err), c.CommandPath() + " --help lists the options"})
 	})
 	root.AddCommand(verbs(console{})...)
-	root.AddCommand(serveCommand(), fingerprintCommand(), manCommand(), &cobra.Command{
+	root.AddCommand(serveCommand(), fingerprintCommand(), manCommand(), completionCommand(), &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  exactly(0),
 		Run:   func(c *cobra.Command, _ []string) { fmt.Fprintln(c.OutOrStdout(), "ferryd "+version()) },
 	})
 	return root
+}
+
+// completionCommand is the one of all programs, with the words and codes of this one.
+func completionCommand() *cobra.Command {
+	c := completion.Command("ferryd")
+	c.Short = "Print what a shell needs to complete the command line of ferryd"
+	args := c.Args
+	c.Args = func(c *cobra.Command, given []string) error {
+		if err := args(c, given); err != nil {
+			return usage(&advised{fmt.Errorf("completion: %w", err), c.UseLine()})
+		}
+		return nil
+	}
+	return c
 }
 
 // exactly refuses any other number of arguments.
