@@ -25,10 +25,10 @@ func Command(program string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion bash|zsh|fish|powershell",
 		Short: "print what a shell needs to complete this command line",
-		Long: "completion prints a script for a shell to read when it starts, for instance\n" +
-			"  bash    source <(" + program + " completion bash)           in ~/.bashrc\n" +
-			"  zsh     source <(" + program + " completion zsh)            in ~/.zshrc, behind compinit\n" +
-			"  fish    " + program + " completion fish | source            in ~/.config/fish/config.fish",
+		Long:  "It is a script for the shell to read when it starts. What follows the # is the file that does so.",
+		Example: "source <(" + program + " completion bash)    # ~/.bashrc\n" +
+			"source <(" + program + " completion zsh)     # ~/.zshrc, behind compinit\n" +
+			program + " completion fish | source       # ~/.config/fish/config.fish",
 		ValidArgs: []string{"bash", "zsh", "fish", "powershell"},
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -114,10 +114,10 @@ func (p *Page) Options(f *pflag.FlagSet) {
 	})
 }
 
-// Commands writes a part for every command below one, with its options.
+// Commands writes a part for every command below one, with its examples and options.
 func (p *Page) Commands(c *cobra.Command) {
 	for _, sub := range c.Commands() {
-		if sub.Hidden || sub.Name() == "help" || sub.Name() == "completion" {
+		if sub.Hidden || sub.Name() == "help" {
 			continue
 		}
 		_, line, _ := strings.Cut(sub.UseLine(), " ")
@@ -127,6 +127,9 @@ func (p *Page) Commands(c *cobra.Command) {
 		}
 		if sub.Long != "" {
 			p.Text(sub.Long)
+		}
+		if sub.Example != "" {
+			p.Lines(strings.Split(sub.Example, "\n")...)
 		}
 		p.Options(sub.LocalFlags())
 		if sub.HasSubCommands() {

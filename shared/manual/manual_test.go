@@ -16,7 +16,7 @@ func page() *Page {
 	p.Text(".so /etc/passwd\n'br\n\\fIback\\slash\n\n`quoted` ^~ -option \"x\" \u00e9 \u2713")
 	p.Lines("  .nf", "two  blanks", "'")
 	c := &cobra.Command{Use: "example"}
-	sub := &cobra.Command{Use: "do THING", Short: "Do it", Run: func(*cobra.Command, []string) {}}
+	sub := &cobra.Command{Use: "do THING", Short: "Do it", Example: "do this\ndo  that", Run: func(*cobra.Command, []string) {}}
 	sub.Flags().StringP("out", "o", "here", "write to `FILE`")
 	sub.Flags().Bool("dry", false, "do not")
 	c.AddCommand(sub)
@@ -40,7 +40,7 @@ func TestRendered(t *testing.T) {
 	}
 	got := strings.Join(strings.Fields(out.String()), " ")
 	for _, want := range []string{"example - a page", ".so /etc/passwd 'br \\fIback\\slash `quoted` ^~ -option \"x\" \u00e9 \u2713", ".nf two blanks '",
-		"do THING", "Do it.", "-o, --out FILE write to FILE (default here)", "--dry do not"} {
+		"do THING", "Do it. do this do that", "-o, --out FILE write to FILE (default here)", "--dry do not"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is not in\n%s", want, out.String())
 		}
