@@ -124,6 +124,13 @@ func TestPersonTypes(t *testing.T) {
 	if raw := p.Raw(); strings.Contains(raw, password[:5]) || !strings.Contains(raw, strings.Repeat("*", len(password))) {
 		t.Errorf("the password is not masked: %q", raw)
 	}
+	s.write(s.server.Home("alice"), "cafe\u0301-noir", []byte("coffee\n"))
+	p.Type("cat caf\u00e9") // as most keyboards type it; the name is stored as some machines write it
+	p.Complete("-noir\n")
+	p.Type("\r")
+	p.See("\ncoffee\n")
+	ready(p)
+
 	p.Type("cat my")
 	p.Complete(`>> cat my\ notes.txt` + "\n")
 	p.Type("\r")

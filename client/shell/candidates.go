@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	xterm "golang.org/x/term"
+	"golang.org/x/text/unicode/norm"
 
 	"ferry/client/term"
 )
@@ -20,7 +21,7 @@ const maxCandidates = 200
 
 // A Candidate is what a word can become.
 type Candidate struct {
-	Text string // as it would be typed, with quotes; it begins with what was typed
+	Text string // as it would be typed, with quotes; it begins with what was typed, perhaps with other characters that look the same
 	Show string // in a list; "" as Text
 }
 
@@ -44,9 +45,14 @@ func (c completer) Do(runes []rune, pos int) ([][]rune, int) {
 		io.WriteString(c.t.screen, "\a")
 		return nil, 0
 	}
-	suffix, found := strings.CutPrefix(commonPrefix(candidates), before[len(before)-replace:])
-	if found && suffix != "" {
+	common, typed := commonPrefix(candidates), before[len(before)-replace:]
+	suffix, found := strings.CutPrefix(common, typed)
+	switch {
+	case found && suffix != "":
 		return [][]rune{[]rune(suffix)}, 0
+	case !found && strings.HasPrefix(norm.NFC.String(common), norm.NFC.String(typed)):
+		c.t.keys.completed = []rune(before[:len(before)-replace] + common) // readline only appends
+		return nil, 0
 	}
 	if len(candidates) > 1 {
 		columns, _ := term.Size(c.t.screen)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"golang.org/x/text/unicode/norm"
 
 	"ferry/client/remote"
 )
@@ -23,14 +24,23 @@ func (s *Shell) typed() (string, error) {
 }
 
 // Complete returns what the word before pos can become, and how many bytes it replaces. Where a question is answered, there
-// is nothing to complete.
+// is nothing to complete. The last part of a name may be typed in another form than it is stored in: machines differ in whether ü is one
+// character or two, and a person sees no difference.
 func (s *Shell) Complete(ctx context.Context, line string, pos int) (candidates []Candidate, replace int) {
 	if !s.typing {
 		return nil, 0
 	}
 	ctx, cancel := context.WithTimeout(ctx, completionWait)
 	defer cancel()
-	return s.complete(ctx, line, pos)
+	candidates, replace = s.complete(ctx, line, pos)
+	begin := max(pos-replace, strings.LastIndexByte(line[:pos], '/')+1)
+	for _, form := range []norm.Form{norm.NFC, norm.NFD} {
+		if stored := form.String(line[begin:pos]); len(candidates) == 0 && stored != line[begin:pos] {
+			candidates, replace = s.complete(ctx, line[:begin]+stored+line[pos:], begin+len(stored))
+			replace += pos - begin - len(stored)
+		}
+	}
+	return candidates, replace
 }
 
 func (s *Shell) complete(ctx context.Context, line string, pos int) (candidates []Candidate, replace int) {

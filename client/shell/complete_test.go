@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"ferry/client/config"
+	"ferry/internal/termtest"
 )
 
 // offered returns what Tab offers behind a line, as it is typed.
@@ -161,6 +163,43 @@ func TestComplete(t *testing.T) {
 }
 
 // TestCompleteWithin: in the middle of a line, the rest of it stays, and a quote that is there is not put there again.
+// TestCompleteForms: a name may be typed in another form than it is stored in.
+func TestCompleteForms(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"cafe\u0301 noir", "u\u0308/e\u0301te\u0301", "\u1112\u1161\u11ab.txt", "\u00fc.txt"} {
+		err := os.MkdirAll(filepath.Dir(name), 0o700)
+		if err == nil {
+			err = os.WriteFile(name, nil, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := New(Config{})
+	s.typing = true
+	for _, c := range []struct{ line, after, want string }{
+		{"put caf\u00e9", "", "put cafe\u0301\\ noir "},
+		{"put \"caf\u00e9 n", "\" x", "put \"cafe\u0301 noir\" x"},
+		{"put u\u0308/\u00e9t", "", "put u\u0308/e\u0301te\u0301 "},
+		{"put \u00fc/x", "", ""},
+		{"put \ud55c", "", "put \u1112\u1161\u11ab.txt "},
+		{"put u\u0308.", "", "put \u00fc.txt "},
+		{"put \u00e9", "", ""},
+	} {
+		got := ""
+		candidates, replace := s.Complete(t.Context(), c.line+c.after, len(c.line))
+		for begin := time.Now(); candidates == nil && c.want != "" && time.Since(begin) < termtest.Patience; { // it gives up on a busy machine
+			candidates, replace = s.Complete(t.Context(), c.line+c.after, len(c.line))
+		}
+		if len(candidates) == 1 {
+			got = c.line[:len(c.line)-replace] + candidates[0].Text + c.after
+		}
+		if got != c.want {
+			t.Errorf("%+q becomes %+q, want %+q", c.line+c.after, got, c.want)
+		}
+	}
+}
+
 func TestCompleteWithin(t *testing.T) {
 	t.Chdir(t.TempDir())
 	os.WriteFile("a b", nil, 0o600)

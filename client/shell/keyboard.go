@@ -30,6 +30,7 @@ type keyboard struct {
 	part      []byte      // the beginning of a character
 	out       []byte      // not read yet
 	escape    bool        // the last piece had an escape sequence, which may go on
+	completed []rune      // what Tab puts in place of all before the cursor; nil: it does not
 	searching atomic.Bool // the keys go to a search, which knows no pasting
 
 	mu     sync.Mutex // guards what follows
@@ -115,10 +116,16 @@ func (k *keyboard) paste(text string) {
 	k.out = append(k.out, string(pasteMark)...)
 }
 
-// OnChange implements readline.Listener, which is told of every key: it puts pasted text in the place of its mark.
+// OnChange implements readline.Listener, which is told of every key: it puts pasted text in the place of its mark, and what Tab has
+// found in the place of what was typed in another way.
 func (k *keyboard) OnChange(line []rune, pos int, key rune) ([]rune, int, bool) {
 	if key == readline.CharBckSearch || key < ' ' && key != readline.CharCtrlH { // anything but text and what takes it back
 		k.searching.Store(key == readline.CharBckSearch)
+	}
+	if key == readline.CharTab && k.completed != nil {
+		text := k.completed
+		k.completed = nil
+		return append(text, line[pos:]...), len(text), true
 	}
 	if key != pasteMark {
 		return nil, 0, false
