@@ -220,6 +220,9 @@ func (c *conn) send(req wire.Requester, body []byte) (*call, error) {
 		req.Head().Size = &n
 	}
 	header, err := wire.Encode(req)
+	if err != nil { // nothing but a name can be what no header holds
+		err = &wire.Error{Code: wire.BadPath, Message: "not a valid name"}
+	}
 	if err == nil && len(header) > wire.MaxHeader { // the connection would have to end, and on the next one it would be the same
 		err = &wire.Error{Code: wire.BadRequest, Message: "too long for a request"}
 	}

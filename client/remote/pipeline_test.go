@@ -116,8 +116,8 @@ func TestPipelineGivesUp(t *testing.T) {
 	}
 }
 
-// TestTooLong: what goes into no request is refused where it is asked for; what stands before it is answered, and the connection stays.
-func TestTooLong(t *testing.T) {
+// TestNoRequest: what goes into no request, too long or not text, is refused where it is asked for; what stands before it is answered, and the connection stays.
+func TestNoRequest(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	o := r.options()
@@ -134,6 +134,9 @@ func TestTooLong(t *testing.T) {
 	}
 	if _, err := c.Stat(t.Context(), long); wire.CodeOf(err) != wire.BadRequest {
 		t.Errorf("by itself: %v", err)
+	}
+	if _, err := c.Stat(t.Context(), "/a\x00b"); wire.CodeOf(err) != wire.BadPath {
+		t.Errorf("a NUL byte: %v", err)
 	}
 	if _, err := c.Stat(t.Context(), "/"); err != nil {
 		t.Errorf("then: %v", err)
