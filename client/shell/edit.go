@@ -67,9 +67,12 @@ func (e *editing) run(ctx context.Context) (done bool, err error) {
 	}
 	failed := e.editor(ctx)
 	after, err := e.digest()
+	_, gone := os.Lstat(e.local)
 	switch {
 	case err != nil:
 		return true, err
+	case e.version != "" && errors.Is(gone, fs.ErrNotExist):
+		return true, errors.New("the editor left no file, and nothing was sent")
 	case after == e.before && failed == nil:
 		e.s.say("%s is unchanged", term.Escape(path.Base(e.at)))
 		return true, e.s.did(nil, "unchanged", e.at, nil)
