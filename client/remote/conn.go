@@ -40,8 +40,8 @@ type conn struct {
 	room    chan struct{} // holds one for each body that is being read or not yet done with
 }
 
-// bodies is how many large bodies a connection holds at once: one comes in, one waits, one is written. Each is a block's length.
-const bodies = 3
+// bodies is how many large bodies a connection holds at once: one comes in while one is written. Each is a block's length.
+const bodies = 2
 
 // call is a request under way.
 type call struct {

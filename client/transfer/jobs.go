@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -34,10 +35,18 @@ type Job struct {
 }
 
 // Busy is which transfers of this program are under way. The zero value is ready; nil counts none. It is safe for concurrent use.
+//
+// Meanwhile garbage is collected early, unless the environment variable GOGC says otherwise: what lives are a few buffers of a
+// block each, and a heap that may grow to twice that is mostly what crypto/tls leaves behind for each record. There is so little of
+// that that a collection is due every few hundred MiB. Many small files leave much more, and they are not counted here.
 type Busy struct {
-	mu  sync.Mutex
-	ids map[string]bool
+	mu   sync.Mutex
+	ids  map[string]bool
+	gogc int // as it was before the first of them
 }
+
+// busyGC is by how many percent the heap may grow meanwhile until garbage is collected.
+const busyGC = 25
 
 // Has tells whether a transfer is under way.
 func (b *Busy) Has(id string) bool {
@@ -62,11 +71,15 @@ func (b *Busy) begin(id string) (end func(), err error) {
 	if b.ids == nil {
 		b.ids = map[string]bool{}
 	}
-	b.ids[id] = true
+	if b.ids[id] = true; len(b.ids) == 1 && os.Getenv("GOGC") == "" {
+		b.gogc = debug.SetGCPercent(busyGC)
+	}
 	return func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		delete(b.ids, id)
+		if delete(b.ids, id); len(b.ids) == 0 && os.Getenv("GOGC") == "" {
+			debug.SetGCPercent(b.gogc)
+		}
 	}, nil
 }
 
