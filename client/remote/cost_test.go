@@ -3,7 +3,9 @@ package remote_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
+	"runtime"
 	"sync/atomic"
 	"testing"
 
@@ -87,4 +89,34 @@ func TestCosts(t *testing.T) {
 	costs("put of the same", put, 16, 600, 2500, 1)
 	data[10*block.Size] ^= 1
 	costs("put with one block changed", put, 22, 600, 1<<20+8<<10, 80)
+}
+
+// TestPipelineGathers: on one processor the requests of a pipeline leave together, although each is made only when the one before it was
+// taken.
+func TestPipelineGathers(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	r := newRig(t)
+	var n toll
+	o := r.options()
+	o.Address, o.Dial = r.Addr(), n.dial
+	cl := r.login(o)
+	const files = 300
+	feed := make(chan *remote.Op)
+	go func() {
+		defer close(feed)
+		for i := range files {
+			feed <- remote.PutOp(fmt.Sprintf("/%d", i), noise(3000, uint64(i)), 1e18, 0, remote.PutOptions{}, func(_ remote.Result, err error) {
+				if err != nil {
+					t.Errorf("request %d: %v", i, err)
+				}
+			})
+		}
+	}()
+	n.writes.Store(0)
+	if err := cl.Pipeline(t.Context(), feed); err != nil {
+		t.Fatal(err)
+	}
+	if got := n.writes.Load(); got > files/3 {
+		t.Errorf("%d requests left in %d pieces", files, got)
+	}
 }

@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 
 	"ferry/shared/block"
@@ -263,12 +264,16 @@ func (p *pipe) next(k *conn, quit <-chan struct{}) (*Op, error) {
 	return op, nil
 }
 
-// take waits for the next request from ops; before that what was sent leaves.
+// take waits for the next request from ops; before that what was sent leaves, unless whoever makes the next one only waits for
+// a processor: on few of them, two of three requests would leave alone.
 func (p *pipe) take(k *conn, quit <-chan struct{}) (*Op, error) {
-	select {
-	case op := <-p.ops:
-		return op, nil
-	default:
+	for range 2 {
+		select {
+		case op := <-p.ops:
+			return op, nil
+		default:
+			runtime.Gosched()
+		}
 	}
 	if err := k.flush(); err != nil {
 		return nil, err
