@@ -50,6 +50,7 @@ func TestSignals(t *testing.T) {
 	}{
 		{"waiting for stdin", []string{"-b", "-"}, "\nwaiting\n", 0},
 		{"in a transfer", []string{"-c", "!echo waiting\nget big -o -"}, "waiting\n", 0},
+		{"in a transfer with --json", []string{"--json", "-c", "!echo waiting\nget big -o -"}, "waiting\n", 0},
 		{"in a pipeline", []string{"-c", "pwd | exec sh -c 'cat; exec sleep 100'"}, "\n/\n", 0},
 		{"in a program", []string{"-c", "!echo waiting; exec sleep 100"}, "waiting\n", 0},
 		{"where nobody reads", []string{"-c", "!echo waiting\ncat big"}, "waiting\n", 1 << 15},
@@ -136,23 +137,26 @@ func TestNohup(t *testing.T) {
 	}
 }
 
-// TestExits: each exit code that help lists is had in exit.txtar or TestSignals, and help exit lists them all.
+// TestExits: each exit code that help lists is had in exit.txtar, as text and with --json, or in TestSignals, and help exit
+// lists them all.
 func TestExits(t *testing.T) {
 	script, err := os.ReadFile("testdata/script/exit.txtar")
 	if err != nil {
 		t.Fatal(err)
 	}
-	tried := map[string]bool{"130": true, "143": true}
-	for _, m := range regexp.MustCompile(`(?m)^code (\d+) ferry`).FindAllSubmatch(script, -1) {
-		tried[string(m[1])] = true
-	}
-	for _, e := range shell.Exits() {
-		if !tried[fmt.Sprint(e.Code)] {
-			t.Errorf("exit.txtar does not try %d", e.Code)
+	for _, how := range []string{"", " --json"} {
+		tried := map[string]bool{"130": true, "143": true}
+		for _, m := range regexp.MustCompile(`(?m)^code (\d+) ferry`+how+` `).FindAllSubmatch(script, -1) {
+			tried[string(m[1])] = true
 		}
-		delete(tried, fmt.Sprint(e.Code))
-	}
-	for code := range tried {
-		t.Errorf("help exit does not know %s", code)
+		for _, e := range shell.Exits() {
+			if !tried[fmt.Sprint(e.Code)] {
+				t.Errorf("exit.txtar does not try %d with ferry%s", e.Code, how)
+			}
+			delete(tried, fmt.Sprint(e.Code))
+		}
+		for code := range tried {
+			t.Errorf("help exit does not know %s", code)
+		}
 	}
 }
