@@ -16,6 +16,7 @@ import (
 
 	"ferry/client/shell"
 	"ferry/internal/faultproxy"
+	"ferry/internal/termtest"
 	"ferry/server/servertest"
 )
 
@@ -69,7 +70,7 @@ func TestSignals(t *testing.T) {
 				defer in.Close()
 				fmt.Fprintln(in, "!echo waiting")
 				out, seen := started(t, c, where.sees)
-				for where.unread > 0 {
+				for begin := time.Now(); where.unread > 0 && time.Since(begin) < termtest.Patience; {
 					if n, err := unix.IoctlGetInt(int(out.Fd()), unix.TIOCINQ); err != nil || n >= where.unread {
 						break
 					}
