@@ -4,6 +4,7 @@ package servertest
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -218,6 +219,9 @@ func New(t testing.TB, options ...Option) *Server {
 	return s
 }
 
+// portWait is how long a port may be somebody else's.
+const portWait = 30 * time.Second
+
 func (s *Server) start() {
 	s.t.Helper()
 	var err error
@@ -232,6 +236,10 @@ func (s *Server) start() {
 			network = "unix"
 		}
 		ln, err := net.Listen(network, addr)
+		// Of a server that is started again, somebody else's connection may have got the port meanwhile.
+		for end := time.Now().Add(portWait); errors.Is(err, unix.EADDRINUSE) && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+			ln, err = net.Listen(network, addr)
+		}
 		if err != nil {
 			s.t.Fatal(err)
 		}
