@@ -141,7 +141,7 @@ func (c *conn) bootOf(earlier *conn) string {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		// By the wall clock too, since the other one stands still while this machine sleeps.
-		if !c.run.began.After(earlier.made) && !c.run.began.Round(0).After(earlier.made.Round(0)) {
+		if c.run.boot != "" && !c.run.began.After(earlier.made) && !c.run.began.Round(0).After(earlier.made.Round(0)) {
 			return c.run.boot
 		}
 	}

@@ -129,3 +129,24 @@ func TestBodiesHeld(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// TestBootOf: of a connection that was lost before the server told its boot, a later one tells, if the server is surely the same.
+func TestBootOf(t *testing.T) {
+	made := time.Now()
+	known := func(boot string, began time.Duration) run { return run{boot, made.Add(began)} }
+	for _, c := range []struct {
+		name       string
+		first, now run
+		want       string
+	}{
+		{"told", known("a", -time.Hour), known("b", -time.Minute), "a"},
+		{"the same", run{}, known("b", -time.Millisecond), "b"},
+		{"another", run{}, known("b", time.Millisecond), unknownBoot},
+		{"nobody tells", run{}, run{}, unknownBoot},
+	} {
+		first, now := &conn{run: c.first, made: made}, &conn{run: c.now, made: made.Add(time.Hour)}
+		if got := now.bootOf(first); got != c.want {
+			t.Errorf("%s: %q", c.name, got)
+		}
+	}
+}

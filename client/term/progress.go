@@ -240,9 +240,9 @@ func (p *Progress) object(m *Meter, done bool) {
 	}
 }
 
-// draw puts the bars on the screen, or off if none is to be seen. In the background there are none, the screen is somebody else's. Between two drawings the cursor stands where they begin: there
-// it stays with the text when the window changes its width, however the terminal then breaks its lines, so that all of them can
-// be erased.
+// draw puts the bars on the screen, or off if none is to be seen. In the background there are none: the screen is somebody
+// else's. Between two drawings the cursor stands where they begin: there it stays with the text when the window changes its
+// width, however the terminal then breaks its lines, so that all of them can be erased.
 func (p *Progress) draw(now time.Time) {
 	if !inFront(p.file) {
 		p.drawn = false
