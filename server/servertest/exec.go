@@ -41,7 +41,7 @@ func Prepare(t testing.TB, args ...string) *Process {
 	t.Cleanup(func() {
 		p.Kill()
 		if t.Failed() {
-			t.Logf("the log of ferryd:\n%s", p.Log)
+			p.Log.show(t)
 		}
 	})
 	return p

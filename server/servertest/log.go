@@ -2,6 +2,7 @@ package servertest
 
 import (
 	"bytes"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -33,6 +34,20 @@ func (l *Log) Write(p []byte) (int, error) {
 func (l *Log) String() string {
 	text, _ := l.now()
 	return text
+}
+
+// shown is how many lines a failing test shows: more would hide what it said itself.
+const shown = 40
+
+// show shows the end of the log. All of it is kept with go test -artifacts.
+func (l *Log) show(t testing.TB) {
+	all := l.String()
+	if f, err := os.CreateTemp(t.ArtifactDir(), "ferryd-*.log"); err == nil {
+		f.WriteString(all)
+		f.Close()
+	}
+	lines := strings.SplitAfter(all, "\n")
+	t.Logf("the server's log, without %d lines before these:\n%s", max(0, len(lines)-1-shown), strings.Join(lines[max(0, len(lines)-1-shown):], ""))
 }
 
 func (l *Log) now() (text string, more <-chan struct{}) {

@@ -213,7 +213,7 @@ func New(t testing.TB, options ...Option) *Server {
 	t.Cleanup(s.Stop)
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the server's log:\n%s", s.Log)
+			s.Log.show(t)
 		}
 	})
 	return s
