@@ -140,6 +140,7 @@ type putRun struct {
 	opts    PutOptions
 	expect  *string
 	opened  bool
+	tries   int64               // to open it, answered or not
 	writer  string              // this run, told from others of the same job
 	commit  *wire.CommitRequest // sent and perhaps carried out, but not answered
 	doubted string              // an upload whose commit was sent, and the server knows nothing of it any more
@@ -171,7 +172,8 @@ func (u *putRun) attempt(ctx context.Context) error {
 		u.commit = nil
 	}
 	r := &wire.PutRequest{Request: wire.Request{Cmd: wire.CmdPut}, Ident: wire.Ident{ID: NewID()}, Path: wire.Name(u.path), Length: u.src.Length,
-		Mtime: u.src.Mtime, Mode: u.src.Mode, Job: u.opts.Job, Expect: u.expect, Force: u.opts.Force, Parents: u.opts.Parents, Writer: u.writer, Reopen: u.opened}
+		Mtime: u.src.Mtime, Mode: u.src.Mode, Job: u.opts.Job, Expect: u.expect, Force: u.opts.Force, Parents: u.opts.Parents, Writer: u.writer, Reopen: u.opened, Try: u.tries}
+	u.tries++
 	var open wire.PutAnswer
 	if _, err := k.ask(ctx, r, nil, &open); err != nil {
 		return err

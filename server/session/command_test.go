@@ -43,7 +43,7 @@ func samples() map[string]string {
 		"mkdir": id + `,` + path + `,"parents":true`, "rm": id + `,` + path, "rmdir": id + `,` + path,
 		"rmtree": id + `,` + path, "cp": id + `,` + path + `,"to":"/g","replace":true`, "set": id + `,` + path + `,"mtime":1,"mode":1`,
 		"mv":   id + `,` + path + `,"to":"/g","replace":true,"version":"v"`,
-		"put":  id + `,` + path + `,"length":1,"mtime":1,"mode":1,"job":"` + anID + `","expect":"v","force":true,"parents":true,"writer":"` + anID + `","reopen":true,"nosync":true`,
+		"put":  id + `,` + path + `,"length":1,"mtime":1,"mode":1,"job":"` + anID + `","expect":"v","force":true,"parents":true,"writer":"` + anID + `","reopen":true,"try":1,"nosync":true`,
 		"data": up + `,"offset":0,"tag":"` + anID + `","size":0`, "check": up + `,"first":0,"size":0`,
 		"commit": id + `,` + up + `,"nosync":true`,
 		"get":    path + `,"version":"v","offset":0,"length":1,` + key, "verify": path + `,"version":"v","first":0,` + key + `,"size":0`,
@@ -340,15 +340,16 @@ func TestPanic(t *testing.T) {
 }
 
 // TestWriters: one transfer, opened by several runs of the client. A new run takes it over, an older one that comes back
-// after its line was lost does not.
+// after its line was lost does not; nor does what a run asked before its line was lost, and the server reads after what it
+// asked since.
 func TestWriters(t *testing.T) {
 	s := servertest.New(t)
 	s.AddUser("alice", "correct horse")
 	p, n := in(t, s), 0
-	open := func(writer string, reopen bool) (wire.PutAnswer, wire.Code) {
+	open := func(writer string, reopen bool, try int) (wire.PutAnswer, wire.Code) {
 		n++
-		p.raw(frame(request("put", fmt.Sprintf(`"id":"%032x","path":"/f","length":%d,"mtime":1,"job":"%s","writer":"%s","reopen":%v`, n, 5<<20, anID,
-			strings.Repeat(writer, 32), reopen))))
+		p.raw(frame(request("put", fmt.Sprintf(`"id":"%032x","path":"/f","length":%d,"mtime":1,"job":"%s","writer":"%s","reopen":%v,"try":%d`, n, 5<<20, anID,
+			strings.Repeat(writer, 32), reopen, try))))
 		var a wire.PutAnswer
 		if err := json.Unmarshal(p.hear(), &a); err != nil {
 			t.Fatal(err)
@@ -369,11 +370,21 @@ func TestWriters(t *testing.T) {
 				s.Restart()
 				p = in(t, s)
 			}
-			if a, got := open(c.writer, c.reopen); got != c.want || got == "" && a.Upload == "" {
+			if a, got := open(c.writer, c.reopen, i); got != c.want || got == "" && a.Upload == "" {
 				t.Errorf("%s, opening %d: %q, want %q", when, i+1, got, c.want)
 			}
 		}
 	}
 	check("on one connection", false)
 	check("with restarts", true)
+	for i, c := range []struct {
+		writer string
+		reopen bool
+		try    int
+		want   wire.Code
+	}{{"4", false, 1, ""}, {"4", false, 0, wire.Superseded}, {"4", true, 2, ""}, {"4", true, 1, wire.Superseded}, {"5", false, 0, ""}} {
+		if _, got := open(c.writer, c.reopen, c.try); got != c.want {
+			t.Errorf("overtaken, opening %d: %q, want %q", i+1, got, c.want)
+		}
+	}
 }

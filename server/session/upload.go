@@ -24,6 +24,7 @@ type upload struct {
 	owner  *session
 	handle storage.Upload
 	spec   storage.Spec
+	try    int64 // the writer's
 	tagger *block.Tagger
 	base   storage.Entry  // what is replaced
 	old    storage.Reader // the version that is replaced, if its blocks may be used
@@ -86,7 +87,8 @@ func (c *conn) putLarge(q *wire.PutRequest) error {
 const maxHave = 64
 
 // openUpload finds a staging to go on with, or begins a new one. One with the same job is taken over from whoever has it;
-// another one of this path only if its writer is gone.
+// another one of this path only if its writer is gone. A request that its writer has overtaken with a newer one, since its
+// connection was lost before it was read, takes nothing over.
 func (c *conn) openUpload(q *wire.PutRequest, base storage.Entry, expect *string, old storage.Reader) (*upload, error) {
 	ups := &c.home.uploads
 	ups.mu.Lock()
@@ -104,7 +106,7 @@ func (c *conn) openUpload(q *wire.PutRequest, base storage.Entry, expect *string
 		if l := ups.live[s.ID]; s.Job == q.Job || (l == nil || c.srv.silent(l.owner)) && spec.ID == "" {
 			spec.ID = s.ID
 			if s.Job == q.Job {
-				if q.Reopen && s.Writer != q.Writer {
+				if q.Reopen && s.Writer != q.Writer || l != nil && s.Writer == q.Writer && q.Try < l.try {
 					return nil, storage.ErrSuperseded
 				}
 				break
@@ -123,7 +125,7 @@ func (c *conn) openUpload(q *wire.PutRequest, base storage.Entry, expect *string
 		return nil, err
 	}
 	spec = handle.Spec()
-	u := &upload{owner: c.ses, handle: handle, spec: spec, tagger: block.NewTagger(spec.Key), staged: handle.Have(maxHave),
+	u := &upload{owner: c.ses, handle: handle, spec: spec, try: q.Try, tagger: block.NewTagger(spec.Key), staged: handle.Have(maxHave),
 		base: base, old: old, left: block.Count(spec.Length), verified: block.NewBitmap(block.Count(spec.Length))}
 	if ups.live == nil {
 		ups.live = map[string]*upload{}

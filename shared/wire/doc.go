@@ -570,6 +570,7 @@ Sends a file of at most 1 MiB whole, or opens an upload. Needs write, and overwr
 	parents   boolean   optional: make missing directories
 	writer    id        optional: the same for one run of the client, whatever connection it is on
 	reopen    boolean   optional: this writer had the upload open before, on a connection that was lost
+	try       integer   optional: how often this writer has asked for the upload before, answered or not
 	nosync    boolean   optional, feature nosync: with a body, answer before the file is durable
 	size, body          the whole file, exactly length bytes; absent to open an upload
 
@@ -605,7 +606,9 @@ upload. An upload stays open as long as one connection of the session that opene
 
 A client that opens the upload again after a loss sends, as expect, the base it was told the first time, so that a
 change by somebody else in between is noticed, and reopen with its writer: if another writer has opened the upload since,
-the answer is superseded, and that one keeps it.
+the answer is superseded, and that one keeps it. What a client asked on a connection that was lost may be read after
+what it asks on the next one: a request whose try is lower than that of the same writer's that has the upload open is
+answered superseded, too, and changes nothing.
 
 An expect that does not hold is refused at once, with exists if it is "" and with conflict otherwise, but not in a request
 with boot or reopen: that may find its own work. What comes to be there between then and the publishing is a conflict.

@@ -89,7 +89,7 @@ func samples() []sample {
 		{"set request of the mode alone", &SetRequest{Request: req(CmdSet), Ident: id, Path: "/a", Mode: &mode}, nil},
 		{"sum request", &PathRequest{req(CmdSum), "/a"}, nil},
 		{"sum answer", &SumAnswer{Answer{}, strings.Repeat("ab", 32), file}, nil},
-		{"put request", &PutRequest{req(CmdPut), again, "/a", 1 << 40, 1700000000123456789, 0o640, upload, &version, true, true, upload, true, true}, nil},
+		{"put request", &PutRequest{req(CmdPut), again, "/a", 1 << 40, 1700000000123456789, 0o640, upload, &version, true, true, upload, true, 2, true}, nil},
 		{"put request of an empty file where nothing is", &PutRequest{Request: req(CmdPut), Ident: id, Path: "/a", Expect: &nothing}, []byte{}},
 		{"put request with a body", &PutRequest{Request: req(CmdPut), Ident: id, Path: "/a", Length: 5}, []byte("hello")},
 		{"put answer, an upload", &PutAnswer{Upload: upload, Epoch: 3, Key: &key, Have: block.Ranges{{Off: 0, End: 1 << 20}, {Off: 3 << 20, End: 1 << 40}},

@@ -314,6 +314,7 @@ type PutRequest struct {
 	Parents bool    `json:"parents,omitzero"` // make missing directories
 	Writer  string  `json:"writer,omitzero"`  // 32 hexadecimal digits: this run of the client
 	Reopen  bool    `json:"reopen,omitzero"`  // this writer has had the upload open: superseded if another one has taken it over
+	Try     int64   `json:"try,omitzero"`     // how often this writer has asked for the upload before; 0 with a body
 	NoSync  bool    `json:"nosync,omitzero"`  // small uploads: answer before it is durable
 }
 
