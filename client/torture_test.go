@@ -66,6 +66,7 @@ type torment struct {
 	t     *testing.T
 	seed  uint64
 	proxy *faultproxy.Proxy
+	late  faultproxy.Late // of some clients
 	key   ssh.Signer
 	print string // the server's fingerprint
 	begin time.Time
@@ -95,6 +96,7 @@ func torture(t *testing.T, seed uint64) {
 		m.print = m.Fingerprint()
 		m.Set("alice", "keys", string(ssh.MarshalAuthorizedKey(m.key.PublicKey())))
 		defer m.proxy.Close()
+		defer m.late.Close()
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		var wg sync.WaitGroup
 		defer wg.Wait()
@@ -142,14 +144,10 @@ func (m *torment) now() int64 { return int64(time.Since(m.begin)) }
 func (m *torment) harm(ended <-chan bool) {
 	rnd := rand.New(rand.NewPCG(m.seed, 1<<32))
 	for {
-		for range 30 + rnd.IntN(70) { // operations
-			select {
-			case <-m.done:
-			case <-ended:
-				return
-			}
+		if !m.wait(30+rnd.IntN(70), ended) {
+			return
 		}
-		switch rnd.IntN(6) {
+		switch rnd.IntN(8) {
 		case 0, 1, 2:
 			m.kill()
 			m.Start()
@@ -163,8 +161,26 @@ func (m *torment) harm(ended <-chan bool) {
 				m.proxy.Cut(faultproxy.Direction(rnd.IntN(2)), rnd.Int64N(20_000), how)
 			}
 			m.proxy.CutNow(faultproxy.RST)
+		case 6, 7:
+			m.late.Hold()
+			if !m.wait(rnd.IntN(30), ended) {
+				return
+			}
+			m.late.Arrive()
 		}
 	}
+}
+
+// wait waits for so many operations, false: all clients are done.
+func (m *torment) wait(operations int, ended <-chan bool) bool {
+	for range operations {
+		select {
+		case <-m.done:
+		case <-ended:
+			return false
+		}
+	}
+	return true
 }
 
 // kill ends the server without warning. What it has not done by now it never does.
@@ -250,16 +266,16 @@ type known struct {
 	content int
 }
 
-// login lets all clients in, most of them by way of the proxy.
+// login lets all clients in, most of them by way of the proxy, the others over lines that can be late.
 func (m *torment) login(ctx context.Context) []*player {
 	players := make([]*player, tortureClients)
 	var g errgroup.Group
 	for i := range players {
-		addr := m.proxy.Addr()
+		o := m.options(m.proxy.Addr())
 		if i%4 == 0 {
-			addr = m.Addr()
+			o = m.options(m.Addr())
+			o.Dial = m.late.Dial
 		}
-		o := m.options(addr)
 		g.Go(func() (err error) {
 			if i%2 == 1 { // the others with the password
 				o.Keys = []ssh.Signer{m.key}

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -378,23 +377,17 @@ func TestTakeOver(t *testing.T) {
 // one. That takes nothing away from it.
 func TestOvertaken(t *testing.T) {
 	r := newRig(t)
-	var slow slowConn
+	var line faultproxy.Late
+	t.Cleanup(line.Close)
 	o := r.options()
-	o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		nc, err := new(net.Dialer).DialContext(ctx, network, addr)
-		if err != nil || slow.Conn != nil {
-			return nc, err
-		}
-		slow.Conn = nc
-		return &slow, nil
-	}
+	o.Dial = line.Dial
 	cl := r.login(o)
-	slow.hold()
+	line.Hold()
 	data, first := noise(8<<20, 14), true
 	_, err := cl.Put(t.Context(), "/f", source(data), remote.PutOptions{Job: remote.NewID(), Moved: func(int64) {
 		if first {
 			first = false
-			slow.arrive(t)
+			line.Arrive()
 			r.Log.Await(t, 2, "msg=put")
 		}
 	}})
@@ -404,48 +397,6 @@ func TestOvertaken(t *testing.T) {
 	if !bytes.Equal(mustRead(t, r.home("f")), data) {
 		t.Error("the file is another one")
 	}
-}
-
-// slowConn is a line that is lost to the client when it next writes, and what it writes arrives much later.
-type slowConn struct {
-	net.Conn
-	mu      sync.Mutex
-	holding bool
-	kept    []byte
-}
-
-func (c *slowConn) hold() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.holding = true
-}
-
-func (c *slowConn) Write(b []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.holding {
-		return c.Conn.Write(b)
-	}
-	c.kept = append(c.kept, b...)
-	return len(b), c.SetReadDeadline(time.Now())
-}
-
-func (c *slowConn) Close() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.holding {
-		return nil
-	}
-	return c.Conn.Close()
-}
-
-func (c *slowConn) arrive(t *testing.T) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if _, err := c.Conn.Write(c.kept); err != nil {
-		t.Error(err)
-	}
-	c.Conn.Close()
 }
 
 // TestTwoWriters sends two files to one name at the same time, as different jobs: the second to commit is refused, and

@@ -585,3 +585,48 @@ func TestRate(t *testing.T) {
 	r.SetRate(0)
 	receive(t, client, []byte("bc"))
 }
+
+// TestLate: what is written to a held connection arrives when it is let, after the client has lost the connection.
+func TestLate(t *testing.T) {
+	r := newRig(t)
+	var line Late
+	t.Cleanup(line.Close)
+	dial := func() (client, server net.Conn) {
+		t.Helper()
+		client, err := line.Dial(t.Context(), "tcp", r.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := r.ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return client, r.own(s)
+	}
+	c, server := dial()
+	send(t, c, []byte("one"))
+	receive(t, server, []byte("one"))
+	read := make(chan error)
+	go func() {
+		_, err := c.Read(make([]byte, 1))
+		read <- err
+	}()
+	line.Hold()
+	send(t, c, []byte("two"))
+	if err := <-read; err == nil {
+		t.Error("the client still reads")
+	}
+	c.Close()
+	other, peer := dial()
+	send(t, other, []byte("three"))
+	receive(t, peer, []byte("three"))
+	nothing(t, server)
+	send(t, server, []byte("an answer"))
+	line.Arrive()
+	receive(t, server, []byte("two"))
+	if _, err := server.Read(make([]byte, 1)); err != io.EOF {
+		t.Error(err)
+	}
+	send(t, peer, []byte("four"))
+	receive(t, other, []byte("four"))
+}
