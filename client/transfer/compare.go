@@ -11,6 +11,7 @@ import (
 
 	"ferry/client/remote"
 	"ferry/shared/block"
+	"ferry/shared/partial"
 	"ferry/shared/wire"
 )
 
@@ -60,6 +61,12 @@ func (p *planner) settle(ctx context.Context, d *doubt) error {
 	t := d.task
 	t.same = false
 	what := p.opts.Existing
+	if !p.opts.Up && what != Skip && what != KeepBoth {
+		if err := partial.MayReplace(t.Local()); err != nil {
+			p.tell(Failed, t.root, t.name, t.file, err)
+			return nil
+		}
+	}
 	if what == Ask {
 		var err error
 		name := t.Remote()

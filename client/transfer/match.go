@@ -5,6 +5,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"ferry/shared/partial"
 )
 
 // match compares what the source has with what the target has.
@@ -147,6 +149,9 @@ func (p *planner) add(n *names, d Deed, f named, same bool) {
 // possible.
 func (p *planner) clear(n *names, name string, there File) bool {
 	if !p.opts.Mirror || !p.opts.Force {
+		return false
+	}
+	if !p.opts.Up && partial.MayReplace(join(n.root.Local, name)) != nil {
 		return false
 	}
 	if there.Kind != Directory {

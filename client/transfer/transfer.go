@@ -19,7 +19,7 @@ import (
 // Errors about the local side.
 var (
 	ErrIsDir      = errors.New("is a directory")
-	ErrNotRegular = errors.New("not a regular file")
+	ErrNotRegular = partial.ErrNotRegular
 	// ErrUnderWay means that this program moves the same file to the same place already.
 	ErrUnderWay = errors.New("is under way already")
 	// ErrDiffers means that a local file is there already and is not what would be fetched.
@@ -197,12 +197,13 @@ func (m *Mover) get(ctx context.Context, remotePath string, entry wire.Entry, lo
 	if o.Begin != nil {
 		o.Begin(entry.Length)
 	}
+	if err := partial.MayReplace(local); err != nil { // forced or not, so that nobody is sent to try -f
+		return remote.Result{}, err
+	}
 	info, err := os.Lstat(local)
 	switch {
 	case err == nil && info.IsDir():
 		return remote.Result{}, &fs.PathError{Op: "open", Path: local, Err: syscall.EISDIR}
-	case err == nil && info.Mode()&(fs.ModeDevice|fs.ModeNamedPipe|fs.ModeSocket|fs.ModeIrregular) != 0:
-		return remote.Result{}, &fs.PathError{Op: "open", Path: local, Err: ErrNotRegular} // a file in the place of /dev/null is not what anybody wants
 	case err == nil && info.Mode().IsRegular() && !o.differs:
 		same, err := m.Same(ctx, remotePath, entry, local, o.Checking)
 		if err != nil {

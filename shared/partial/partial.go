@@ -19,8 +19,13 @@ import (
 // Suffix is what a partial's name ends in.
 const Suffix = ".ferry-part"
 
-// ErrBusy means that another process is gathering the same file.
-var ErrBusy = errors.New("another transfer is writing this file")
+// Errors about what is there already.
+var (
+	// ErrBusy means that another process is gathering the same file.
+	ErrBusy = errors.New("another transfer is writing this file")
+	// ErrNotRegular means that the final name is a device, a pipe or a socket.
+	ErrNotRegular = errors.New("not a regular file")
+)
 
 // Ops is every file operation that changes something. Tests put failures in place of one or the other.
 type Ops struct {
@@ -128,6 +133,16 @@ func (p *File) adopt() error {
 	return nil
 }
 
+// MayReplace tells whether a file may take a name: nothing takes the place of a device, a pipe or a socket, nor of a symbolic link
+// to one, such as /dev/stdout. Commit asks too; before, it spares a transfer. Errors: ErrNotRegular, in an *fs.PathError.
+func MayReplace(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && info.Mode()&(fs.ModeDevice|fs.ModeNamedPipe|fs.ModeSocket|fs.ModeIrregular) != 0 {
+		return &fs.PathError{Op: "replace", Path: path, Err: ErrNotRegular}
+	}
+	return nil
+}
+
 // Path returns the partial's own path.
 func (p *File) Path() string { return p.part }
 
@@ -160,7 +175,7 @@ func (p *File) Have() block.Ranges {
 }
 
 // Commit makes the partial, cut to length, the file: data and directory are on disk when it returns nil. With replace a
-// file of that name gives way, without it is fs.ErrExist and the partial stays. mode is given as it is; 0 means 0666
+// file of that name gives way, without it is fs.ErrExist and the partial stays; what MayReplace refuses never gives way. mode is given as it is; 0 means 0666
 // less the umask.
 func (p *File) Commit(length int64, mtime time.Time, mode fs.FileMode, replace bool) error {
 	if err := p.finish(length, mtime, mode, Umask()); err != nil {
@@ -203,6 +218,9 @@ func (p *File) sync() error {
 // publish gives the partial its final name.
 func (p *File) publish(replace bool) error {
 	if replace {
+		if err := MayReplace(p.path); err != nil {
+			return err
+		}
 		return p.ops.Rename(p.part, p.path)
 	}
 	err := p.ops.Link(p.part, p.path)

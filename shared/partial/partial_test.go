@@ -151,6 +151,48 @@ func TestInTheWay(t *testing.T) {
 	}
 }
 
+// Nothing takes the place of what is no file but can be written to, also if it comes while the file is gathered; a link to a file gives way.
+func TestStays(t *testing.T) {
+	for name, c := range map[string]struct {
+		make  func(path string) error
+		stays bool
+	}{
+		"FIFO":           {func(path string) error { return syscall.Mkfifo(path, 0o600) }, true},
+		"socket":         {func(path string) error { return syscall.Mknod(path, syscall.S_IFSOCK|0o600, 0) }, true},
+		"link to device": {func(path string) error { return os.Symlink("/dev/null", path) }, true},
+		"link to a file": {func(path string) error { return os.Symlink("victim", path) }, false},
+		"link":           {func(path string) error { return os.Symlink("nowhere", path) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			if err := os.WriteFile("victim", []byte("victim"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			p := open(t, "f", Real())
+			write(t, p, "new", 0)
+			g := NewGroup(Real())
+			if err := g.Add("g", []byte("new"), time.Now(), 0, true); err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(c.make("f"), c.make("g")); err != nil {
+				t.Fatal(err)
+			}
+			before, err := os.Lstat("g")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for path, err := range map[string]error{"f": p.Commit(3, time.Now(), 0, true), "g": g.Commit()[0]} {
+				if errors.Is(err, ErrNotRegular) != c.stays || (err != nil) != c.stays {
+					t.Errorf("%s: %v", path, err)
+				}
+			}
+			if now, err := os.Lstat("g"); err != nil || os.SameFile(now, before) != c.stays || read("victim") != "victim" {
+				t.Errorf("%v, %v, %q", now.Mode(), err, read("victim"))
+			}
+		})
+	}
+}
+
 // A crash between the two steps of a Commit without replace leaves one file with two names; the next try goes on from there.
 func TestPublishedTwice(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
