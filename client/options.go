@@ -185,7 +185,9 @@ func (o *options) start(args []string) int {
 			return o.complain(err)
 		}
 		defer f.Close()
-		c.Stdin = os.Stdin
+		if !isStdin(f) {
+			c.Stdin = os.Stdin
+		}
 		c.In = shell.NewScript(f, os.Stdout)
 	default:
 		c.In = shell.NewScript(os.Stdin, os.Stdout)
@@ -203,6 +205,13 @@ func (o *options) start(args []string) int {
 	defer sh.Close()
 	defer c.In.Close()
 	return o.converse(ctx, sh, target, person)
+}
+
+// isStdin tells whether a file is what stdin is, as /dev/stdin.
+func isStdin(f *os.File) bool {
+	a, err := f.Stat()
+	b, berr := os.Stdin.Stat()
+	return err == nil && berr == nil && os.SameFile(a, b)
 }
 
 // How long a ferry that is told to end may take for that: a person's has a line editor that cannot be woken up, and a script's

@@ -63,8 +63,8 @@ the same is never sent. The second of two names is where the first one goes, and
 several, if it is a directory on the server, where all of them go; but not if it is a file here,
 or with -r a directory: in scripts -o NAME and -O DIR leave no doubt. put -r DIR makes DIR on the
 server; put -r DIR/ puts what is in it. In a directory, files whose length and time are equal are
-left alone. The name - is what comes in on stdin. More than 1 MiB of it waits in a temporary file until
-its end is known, and cannot be gone on with.
+left alone. The name - is what comes in on stdin, which one put in a run can have. More than 1 MiB of it waits
+in a temporary file until its end is known, and cannot be gone on with.
 -E removes a file here once the server has it on disk, or had it already: then the content was
 compared, not only length and time. What failed, was skipped or changed meanwhile stays, and so
 do directories, symbolic links and what one leads to.

@@ -80,6 +80,7 @@ type Shell struct {
 	typing   bool         // a line is being typed, not an answer
 	lookups  lookups
 	quit     bool
+	spent    bool             // a put has read Stdin
 	answers  map[verdict]bool // of a person to questions of this command
 	all      bool             // "replace all" was among them
 	status   int              // of the last command

@@ -19,6 +19,9 @@ func (s *Shell) putStdin(ctx context.Context, c *Call, names []string, o transfe
 	if s.Stdin == nil {
 		return &UsageError{"-: stdin is where the commands come from", "give them with -c or -b instead"}
 	}
+	if s.spent {
+		return &UsageError{"-: a command before has read stdin", "it comes once: cp makes a second copy on the server"}
+	}
 	if o.RemoveSource {
 		return usagef("-E is for files: what comes in on stdin cannot be removed")
 	}
@@ -37,6 +40,7 @@ func (s *Shell) putStdin(ctx context.Context, c *Call, names []string, o transfe
 		none := ""
 		o.Expect = &none
 	}
+	s.spent = true // however it ends: what is left would pass for all of it
 	done := s.track("-", &o.Options)
 	in := &incoming{Reader: s.Stdin}
 	read, begin := s.reading(in), o.Begin
