@@ -121,6 +121,11 @@ func (o *options) load() error {
 			return &config.Error{Msg: b.From + ": " + err.Error()}
 		}
 	}
+	for _, a := range o.settings.Aliases.Fixed() {
+		if shell.IsCommand(a.Name) {
+			return &config.Error{Msg: a.From + ": " + a.Name + " is a command, and no alias changes one", Advice: "choose another name"}
+		}
+	}
 	return nil
 }
 

@@ -104,9 +104,11 @@ func table() []Command {
 }
 
 // find returns the command of a name or alias, upper or lower case.
-func (s *Shell) find(name string) (Command, bool) {
+func (s *Shell) find(name string) (Command, bool) { return find(s.commands, name) }
+
+func find(commands []Command, name string) (Command, bool) {
 	name = strings.ToLower(name)
-	for _, c := range s.commands {
+	for _, c := range commands {
 		if c.Name == name || slices.Contains(c.Aliases, name) {
 			return c, true
 		}
@@ -147,6 +149,12 @@ func (s *Shell) unknown(name string) error {
 		advice = "did you mean " + best + "?"
 	}
 	return &UsageError{"there is no such command", advice}
+}
+
+// IsCommand tells whether a name is that of a command, so that it can be no alias.
+func IsCommand(name string) bool {
+	_, ok := find(table(), name)
+	return ok
 }
 
 // All returns every command, in the order of help.
