@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"path"
 	"strconv"
 	"strings"
@@ -23,8 +24,15 @@ type finder struct {
 	parse           func(ctx context.Context, s *Shell, arg string) (test, error)
 }
 
+// search is a find under way.
+type search struct {
+	tests []test
+	depth int // how many levels below a DIR are looked at
+	found int
+}
+
 // finders are the options of find, in the order of help.
-func finders() []finder {
+func (f *search) finders() []finder {
 	return []finder{
 		{"name", "GLOB", "the last component fits", func(_ context.Context, _ *Shell, arg string) (test, error) { return nameTest(arg, false) }},
 		{"iname", "GLOB", "the same, upper or lower case", func(_ context.Context, _ *Shell, arg string) (test, error) { return nameTest(arg, true) }},
@@ -33,6 +41,7 @@ func finders() []finder {
 		{"size", "[+-]N", "N bytes, +N more, -N less; N as 512, 10K, 1.5GiB", sizeTest},
 		{"mtime", "[+-]DAYS", "changed so many days ago, + more, - less", daysTest},
 		{"newer", "NAME", "changed after NAME on the server", newerTest},
+		{"maxdepth", "N", "at most N levels below DIR, 0 for DIR itself", f.limit},
 	}
 }
 
@@ -40,7 +49,7 @@ func findCommand() Command {
 	var more strings.Builder
 	var options []string
 	more.WriteString("tests, all of which must hold:\n")
-	for _, f := range finders() {
+	for _, f := range new(search).finders() {
 		fmt.Fprintf(&more, "  %-18s %s\n", "-"+f.name+" "+f.arg, f.help)
 		options = append(options, "-"+f.name)
 	}
@@ -48,13 +57,13 @@ func findCommand() Command {
 stands behind -name: find photos -name '*.jpg'.
 `)
 	return Command{Name: "find", Group: "files", Usage: "find [DIR...] [-name GLOB] [-type f|d] [-size +N] [-mtime -DAYS] ...", Short: "find files on the server",
-		Examples: []string{"find photos -name '*.jpg'", "find -type f -size +100MiB -mtime -7"}, More: more.String(),
+		Examples: []string{"find photos -name '*.jpg'", "find -type f -size +100MiB -mtime -7", "find -maxdepth 1 -type d"}, More: more.String(),
 		Fields: append(entryFields(), Field{"path", "string", "absolute"}, Field{"found", "integer", "summary: how many"}),
 		Login:  true, Max: -1, Args: There, Wire: []string{wire.CmdLs, wire.CmdStat}, Raw: true, Words: options, Run: runFind}
 }
 
 func runFind(ctx context.Context, s *Shell, c *Call) error {
-	var tests []test
+	f := &search{depth: math.MaxInt}
 	words := c.words
 	first := len(words)
 	for i, w := range words {
@@ -64,11 +73,11 @@ func runFind(ctx context.Context, s *Shell, c *Call) error {
 		}
 	}
 	for i := first; i < len(words); i += 2 {
-		t, err := parseTest(ctx, s, words[i:])
+		t, err := f.parse(ctx, s, words[i:])
 		if err != nil {
 			return err
 		}
-		tests = append(tests, t)
+		f.tests = append(f.tests, t)
 	}
 	names, err := s.expandRemote(ctx, words[:first])
 	if err != nil {
@@ -77,35 +86,44 @@ func runFind(ctx context.Context, s *Shell, c *Call) error {
 	if len(names) == 0 {
 		names = []string{""}
 	}
-	found := 0
-	err = s.each(ctx, "find", names, func(name string) error { return s.find1(ctx, name, tests, &found) })
-	c.summary = map[string]any{"found": found}
+	err = s.each(ctx, "find", names, func(name string) error { return f.below(ctx, s, name) })
+	c.summary = map[string]any{"found": f.found}
 	return err
 }
 
-// parseTest reads a test and its argument.
-func parseTest(ctx context.Context, s *Shell, words []Word) (test, error) {
-	for _, f := range finders() {
-		if strings.TrimLeft(words[0].Text, "-") != f.name {
+// parse reads a test and its argument.
+func (f *search) parse(ctx context.Context, s *Shell, words []Word) (test, error) {
+	for _, o := range f.finders() {
+		if strings.TrimLeft(words[0].Text, "-") != o.name {
 			continue
 		}
 		if len(words) < 2 {
-			return nil, &UsageError{"-" + f.name + " needs its " + f.arg, "help find"}
+			return nil, &UsageError{"-" + o.name + " needs its " + o.arg, "help find"}
 		}
-		return f.parse(ctx, s, words[1].Text)
+		return o.parse(ctx, s, words[1].Text)
 	}
 	return nil, &UsageError{fmt.Sprintf("there is no test %q", term.Escape(words[0].Text)), "help find lists them; a name that begins with - is quoted"}
 }
 
-// find1 prints what is found at and below a name.
-func (s *Shell) find1(ctx context.Context, name string, tests []test, found *int) error {
+// limit sets how far down the search goes. As a test it holds for whatever is looked at.
+func (f *search) limit(_ context.Context, _ *Shell, arg string) (test, error) {
+	n, err := strconv.ParseUint(arg, 10, 31)
+	if err != nil {
+		return nil, usagef("-maxdepth takes a number of levels")
+	}
+	f.depth = int(n)
+	return func(wire.Entry) bool { return true }, nil
+}
+
+// below prints what is found at and below a name.
+func (f *search) below(ctx context.Context, s *Shell, name string) error {
 	show := func(e wire.Entry) error {
-		for _, t := range tests {
+		for _, t := range f.tests {
 			if !t(e) {
 				return nil
 			}
 		}
-		*found++
+		f.found++
 		object := entryJSON(e)
 		object["path"] = s.abs(string(e.Name))
 		return s.emit(object, term.Escape(string(e.Name))+"\n") // names alone, to be used as such
@@ -120,9 +138,15 @@ func (s *Shell) find1(ctx context.Context, name string, tests []test, found *int
 			return err
 		}
 	}
-	for e, err := range s.client.List(ctx, s.abs(name), true) {
+	if f.depth == 0 {
+		return nil
+	}
+	for e, err := range s.client.List(ctx, s.abs(name), f.depth > 1) {
 		if err != nil {
 			return err
+		}
+		if strings.Count(string(e.Name), "/") >= f.depth {
+			continue
 		}
 		e.Name = wire.Name(path.Join(name, string(e.Name)))
 		if err := show(e); err != nil {

@@ -31,7 +31,9 @@ elsewhere each has its line. Names that begin with a dot take -a, or a pattern t
 func listFlags(f *pflag.FlagSet) {
 	f.SortFlags = false
 	f.BoolP("one", "1", false, "one name a line")
-	f.BoolP("all", "a", false, "also names that begin with a dot")
+	f.BoolP("all", "a", false, "also names that begin with a dot; so does -A")
+	same := f.VarPF(f.Lookup("all").Value, "almost-all", "A", "as -a: . and .. are never listed")
+	same.NoOptDefVal, same.Hidden = "true", true
 	f.BoolP("directory", "d", false, "directories themselves, not what is in them")
 	f.BoolP("long", "l", false, "kind, mode, length and time")
 	f.BoolP("human", "h", false, "lengths as 3.2 GiB")
