@@ -113,6 +113,12 @@ func CopyOp(from, to string, replace bool, done func(error)) *Op {
 	return changeOp(r, &r.Ident, done)
 }
 
+// SetOp is Set.
+func SetOp(path string, mtime *int64, mode *uint32, done func(error)) *Op {
+	r := &wire.SetRequest{Request: wire.Request{Cmd: wire.CmdSet}, Ident: wire.Ident{ID: NewID()}, Path: wire.Name(path), Mtime: mtime, Mode: mode}
+	return changeOp(r, &r.Ident, done)
+}
+
 // RemoveOp removes a file.
 func RemoveOp(path string, done func(error)) *Op { return removeOp(wire.CmdRm, path, done) }
 

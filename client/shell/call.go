@@ -80,6 +80,19 @@ func (c *Call) parse(words []Word) error {
 	return nil
 }
 
+// dashed puts -- before the first argument, which may begin with a - and be no option. Switches stand before it.
+func dashed(f *pflag.FlagSet, words []Word) []Word {
+	for i, w := range words {
+		switch long := strings.HasPrefix(w.Text, "--"); {
+		case w.Text == "--":
+			return words
+		case !long && (len(w.Text) != 2 || w.Text[0] != '-' || f.ShorthandLookup(w.Text[1:]) == nil):
+			return slices.Insert(slices.Clone(words), i, literal("--", w.Start))
+		}
+	}
+	return words
+}
+
 // scan returns the words that are neither options nor the values of options, the option whose value would come next, and
 // whether nothing that follows is an option.
 func scan(f *pflag.FlagSet, words []Word) (args []Word, option *pflag.Flag, over bool) {

@@ -3,7 +3,6 @@ package shell
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -40,8 +39,7 @@ type copying struct {
 	s       *Shell
 	call    *Call
 	steps   []copyStep
-	failed  severalError
-	fatal   error
+	failed  failures
 	files   int64
 	dirs    int64
 	bytes   int64
@@ -63,13 +61,13 @@ func runCp(ctx context.Context, s *Shell, c *Call) error {
 	if err != nil {
 		return err
 	}
-	k := &copying{s: s, call: c}
+	k := &copying{s: s, call: c, failed: failures{s: s, cmd: "cp"}}
 	for _, name := range names {
 		err := named(name, k.plan(ctx, s.abs(name), to(name)))
 		if err != nil && (ctx.Err() != nil || len(names) == 1 || fatal(err)) {
 			return err
 		}
-		k.fail(err)
+		k.failed.add(err)
 	}
 	single := len(names) == 1 && len(k.steps) == 1 && !k.steps[0].dir
 	err = k.run(ctx, single)
@@ -140,17 +138,17 @@ func (k *copying) run(ctx context.Context, single bool) error {
 	err := k.s.pipeline(ctx, len(k.steps), func(i int) *remote.Op {
 		t := k.steps[i]
 		if t.dir {
-			return remote.MkdirOp(t.to, true, func(err error) { k.fail(k.made(t, err)) })
+			return remote.MkdirOp(t.to, true, func(err error) { k.failed.add(k.made(t, err)) })
 		}
 		return remote.CopyOp(t.from, t.to, k.call.on("force"), func(err error) {
 			if err = k.copied(t, err); single {
 				alone = err
 			} else {
-				k.fail(err)
+				k.failed.add(err)
 			}
 		})
 	})
-	return cmp.Or(err, alone, k.fatal)
+	return cmp.Or(err, alone, k.failed.fatal)
 }
 
 // made is told what became of a directory.
@@ -188,19 +186,6 @@ func (k *copying) skip(name, why string) {
 	}
 }
 
-// fail tells of one of several failures. What makes going on pointless fails many and is told once, at the end.
-func (k *copying) fail(err error) {
-	switch {
-	case err == nil || errors.Is(err, context.Canceled):
-	case fatal(err):
-		k.fatal = err
-	default:
-		k.s.report("cp", err)
-		k.failed.errs = append(k.failed.errs, err)
-		k.failed.failed++
-	}
-}
-
 // end says how it went.
 func (k *copying) end(single bool) error {
 	k.call.summary = map[string]any{"files": k.files, "directories": k.dirs, "bytes": k.bytes, "skipped": k.skipped}
@@ -212,11 +197,7 @@ func (k *copying) end(single bool) error {
 	case k.files > 0:
 		k.s.say("copied %s: %s", count(k.files, "file"), term.Bytes(k.bytes))
 	}
-	if k.failed.failed == 0 {
-		return nil
-	}
-	k.failed.all = k.failed.failed + int(k.files+k.dirs+k.skipped)
-	return &k.failed
+	return k.failed.of(k.files + k.dirs + k.skipped)
 }
 
 // sources returns what the last word of a command says where the others go: to that name, or into it if it is a directory.

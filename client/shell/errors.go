@@ -202,6 +202,36 @@ func (s *Shell) report(cmd string, err error) int {
 	return code
 }
 
+// failures gathers those of a command whose names follow each other through a pipeline.
+type failures struct {
+	s   *Shell
+	cmd string
+	severalError
+	fatal error // what makes going on pointless: it fails many, and is told once, at the end
+}
+
+// add tells of one of several failures; nil is none.
+func (f *failures) add(err error) {
+	switch {
+	case err == nil || errors.Is(err, context.Canceled):
+	case fatal(err):
+		f.fatal = err
+	default:
+		f.s.report(f.cmd, err)
+		f.errs = append(f.errs, err)
+		f.failed++
+	}
+}
+
+// of returns what the failures come to when so many names went well, nil if there was none.
+func (f *failures) of(well int64) error {
+	if f.failed == 0 {
+		return nil
+	}
+	f.all = f.failed + int(well)
+	return &f.severalError
+}
+
 // Complain shows an error that came before there was a shell, and returns its exit code.
 func Complain(err error, json bool) int {
 	if p, ok := err.(*fs.PathError); ok { // the operation tells a person nothing

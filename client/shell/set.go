@@ -2,8 +2,11 @@ package shell
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
+	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -87,14 +90,16 @@ func inRange(t time.Time) error {
 }
 
 func chmodCommand() Command {
-	cmd := Command{Name: "chmod", Group: "files", Usage: "chmod MODE NAME...", Short: "change who may do what with files on the server's disk",
-		Examples: []string{"chmod 640 report.pdf", "chmod u+x,go-w run.sh"},
+	cmd := Command{Name: "chmod", Group: "files", Usage: "chmod [-R] MODE NAME...", Short: "change who may do what with files on the server's disk",
+		Examples: []string{"chmod 640 report.pdf", "chmod u+x,go-w run.sh", "chmod -R go-w,a+rX site"},
 		More: `MODE is octal (640) or says who (u, g, o, a), how (+, -, =) and what (r, w, x, X), as in u=rw,go-w.
 It is about programs on the server: what an account may do over ferry is decided by its rights. The
-server may leave out bits; then you are told which mode came of it.
+server may leave out bits; then you are told which mode came of it. With -R files get X, as in
+a+rX, only if somebody may run them already; symbolic links are left alone.
 `,
 		Fields: didFields("changed", Field{"mode", "string", "that it has now, octal"}),
-		Login:  true, Dash: true, Min: 2, Max: -1, Args: Free + There, Wire: []string{wire.CmdSet, wire.CmdStat}}
+		Login:  true, Dash: true, Min: 2, Max: -1, Args: Free + There, Wire: []string{wire.CmdSet, wire.CmdStat, wire.CmdLs},
+		Flags: func(f *pflag.FlagSet) { f.BoolP("recursive", "R", false, "directories with everything in them") }}
 	cmd.Run = func(ctx context.Context, s *Shell, c *Call) error {
 		change, err := parseMode(c.Args()[0])
 		if err != nil {
@@ -104,30 +109,93 @@ server may leave out bits; then you are told which mode came of it.
 		if err != nil {
 			return err
 		}
-		return s.each(ctx, cmd.Name, names, func(name string) error { return s.chmod(ctx, name, change) })
+		return s.each(ctx, cmd.Name, names, func(name string) error {
+			e, err := s.client.Stat(ctx, s.abs(name))
+			switch {
+			case err != nil:
+				return err
+			case e.Kind == "dir" && c.on("recursive"):
+				return s.chmodTree(ctx, name, e.Mode, change)
+			}
+			return s.chmod(ctx, name, change(e.Mode, e.Kind == "dir"))
+		})
 	}
 	return cmd
 }
 
 // chmod changes the mode of a name and tells if the server gave it another one.
-func (s *Shell) chmod(ctx context.Context, name string, change func(mode uint32, dir bool) uint32) error {
+func (s *Shell) chmod(ctx context.Context, name string, want uint32) error {
 	at := s.abs(name)
+	if err := s.client.Set(ctx, at, nil, &want); err != nil {
+		return err
+	}
 	e, err := s.client.Stat(ctx, at)
 	if err != nil {
 		return err
 	}
-	want := change(e.Mode, e.Kind == "dir")
-	if err := s.client.Set(ctx, at, nil, &want); err != nil {
-		return err
-	}
-	if e, err = s.client.Stat(ctx, at); err != nil {
-		return err
-	}
 	if e.Mode != want {
-		s.say("chmod: %s: the server made it %04o, not %04o", term.Escape(name), e.Mode, want)
+		s.say("chmod: %s: %s", term.Escape(name), otherMode(e.Mode, want))
 	}
-	return s.did(nil, "changed", at, map[string]any{"mode": fmt.Sprintf("%04o", e.Mode)})
+	return s.did(nil, "changed", at, modeField(e.Mode))
 }
+
+// chmodTree changes the modes of a directory and of what is below it, where they are to be others. What is below comes first, for the
+// new mode may shut the directory that it is in; but what opens the top comes before that is looked into.
+func (s *Shell) chmodTree(ctx context.Context, name string, mode uint32, change func(mode uint32, dir bool) uint32) error {
+	at, top := s.abs(name), change(mode, true)
+	if at == "/" {
+		return &hinted{&wire.Error{Code: wire.BadPath, Message: "the mode of the home itself cannot be changed"}, "chmod -R MODE /* changes what is in it"}
+	}
+	if open := mode | top&0o700; open != mode {
+		if err := s.client.Set(ctx, at, nil, &open); err != nil {
+			return err
+		}
+	}
+	steps := []wire.Entry{{Mode: top}} // with the modes that they are to have
+	for e, err := range s.client.List(ctx, at, true) {
+		if wire.CodeOf(err) == wire.Denied {
+			return &hinted{err, "if a directory in it is shut, open that one first"}
+		}
+		if err != nil {
+			return err
+		}
+		if want := change(e.Mode, e.Kind == "dir"); want != e.Mode && (e.Kind == "dir" || e.Kind == "file") {
+			steps = append(steps, wire.Entry{Name: e.Name, Mode: want})
+		}
+	}
+	slices.Reverse(steps)
+	well, others := int64(0), 0
+	failed, errs := failures{s: s, cmd: "chmod"}, make([]error, len(steps))
+	err := s.pipeline(ctx, 2*len(steps), func(i int) *remote.Op {
+		e, below := &steps[i/2], string(steps[i/2].Name)
+		if i%2 == 0 {
+			return remote.SetOp(path.Join(at, below), nil, &e.Mode, func(err error) { errs[i/2] = err })
+		}
+		return remote.StatOp(path.Join(at, below), func(now wire.Entry, err error) {
+			if err = cmp.Or(errs[i/2], err); err == nil {
+				well++
+				err = s.did(nil, "changed", path.Join(at, below), modeField(now.Mode))
+			}
+			if err == nil && now.Mode != e.Mode {
+				if others++; others == 1 {
+					s.say("chmod: %s: %s", term.Escape(path.Join(name, below)), otherMode(now.Mode, e.Mode))
+				}
+			}
+			failed.add(named(path.Join(name, below), err))
+		})
+	})
+	if others > 1 {
+		s.say("chmod: and so it did with %s more", count(int64(others-1), "name"))
+	}
+	return cmp.Or(err, failed.fatal, failed.of(well))
+}
+
+// otherMode says that the server gave a name another mode than the one that was wanted.
+func otherMode(got, want uint32) string {
+	return fmt.Sprintf("the server made it %04o, not %04o", got, want)
+}
+
+func modeField(mode uint32) map[string]any { return map[string]any{"mode": fmt.Sprintf("%04o", mode)} }
 
 // parseMode reads a mode as chmod takes it and returns what it makes of the one that is there.
 func parseMode(text string) (func(mode uint32, dir bool) uint32, error) {

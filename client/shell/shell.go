@@ -373,8 +373,8 @@ func (s *Shell) prepare(cmd Cmd, call *Call) (c Command, err error) {
 	call.name, call.typed, call.text = c.Name, cmd.Words, cmd.Text
 	call.FlagSet = c.Options()
 	words := cmd.Words[1:]
-	if c.Dash && len(words) > 1 && !strings.HasPrefix(words[0].Text, "--") {
-		words = append([]Word{literal("--", words[0].Start)}, words...)
+	if c.Dash && len(words) > 1 {
+		words = dashed(call.FlagSet, words)
 	}
 	if c.Raw && !(c.Words != nil && len(words) == 1 && words[0].Text == "--help") {
 		call.words = words
