@@ -105,6 +105,9 @@ a+rX, only if somebody may run them already; symbolic links are left alone.
 		if err != nil {
 			return err
 		}
+		if slices.ContainsFunc(c.words[1:], func(w Word) bool { return w.Text == "-R" && !w.Quoted[0] }) {
+			return &UsageError{"-R stands before the mode", "chmod -R MODE DIR"}
+		}
 		names, err := s.expandRemote(ctx, c.words[1:])
 		if err != nil {
 			return err
