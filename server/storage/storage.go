@@ -142,7 +142,8 @@ type Storage interface {
 	// Remove's, that of ctx (part of the tree is gone then), or of a sync.
 	RemoveAll(ctx context.Context, name string, may func(name string) error, kept func(name string, why error)) (removed int64, err error)
 	// Rename moves a file or directory in one step. With replace a file at the target is replaced, without it is
-	// fs.ErrExist; a directory at the target is always fs.ErrExist, a directory into itself ErrBadPath.
+	// fs.ErrExist; a directory at the target is always fs.ErrExist, a directory into itself ErrBadPath. A device, a FIFO or a
+	// socket at the target stays: ErrNotRegular.
 	Rename(ctx context.Context, from, to string, replace bool) error
 	// Moved tells whether e is, perhaps under another name, the file that had this version before Rename.
 	Moved(version string, e Entry) bool

@@ -332,6 +332,7 @@ func TestSpecialFiles(t *testing.T) {
 	if err := unix.Mknod(filepath.Join(home, "null"), unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))); err == nil {
 		names = append(names, "/null")
 	}
+	must(t, put(h, storage.Spec{Path: "/file"}, newText))
 	for _, name := range names {
 		done := make(chan bool)
 		go func() {
@@ -343,6 +344,9 @@ func TestSpecialFiles(t *testing.T) {
 				if err := put(h, storage.Spec{Path: name, Ephemeral: eph}, newText); !errors.Is(err, storage.ErrNotRegular) {
 					t.Errorf("put %s: %v", name, err)
 				}
+			}
+			if err := h.Rename(bg, "/file", name, true); !errors.Is(err, storage.ErrNotRegular) {
+				t.Errorf("rename to %s: %v", name, err)
 			}
 			mode := fs.FileMode(0o600)
 			if err := h.SetMeta(bg, name, storage.Meta{Mode: &mode}); !errors.Is(err, storage.ErrNotRegular) {
@@ -371,6 +375,7 @@ func TestSpecialFiles(t *testing.T) {
 	if n != len(names)+1 {
 		t.Errorf("%d of %d special files are listed", n, len(names)+1)
 	}
+	must(t, h.Remove(bg, "/file"))
 	for _, name := range names {
 		must(t, h.Remove(bg, name))
 	}

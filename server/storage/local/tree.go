@@ -301,6 +301,8 @@ func (h *Home) Rename(ctx context.Context, from, to string, replace bool) error 
 			return err
 		}
 		return h.syncDirs(dst.fd, src.fd)
+	case there.Mode&unix.S_IFMT != unix.S_IFREG && there.Mode&unix.S_IFMT != unix.S_IFLNK:
+		return storage.ErrNotRegular
 	}
 	err = h.rename(src.fd, fromBase, dst.fd, toBase, flags)
 	if err == unix.EINVAL {
