@@ -49,8 +49,16 @@ func edit(o ops, path string, change func(*Text) error) error {
 		return err
 	}
 	text, err := t.finish()
-	if err != nil || bytes.Equal(text, old) {
+	if err != nil {
 		return err
+	}
+	for _, f := range t.prepare {
+		if err := f(); err != nil {
+			return err
+		}
+	}
+	if bytes.Equal(text, old) {
+		return nil
 	}
 	if !missing {
 		if err := backup(o, path, old, mark.info); err != nil {

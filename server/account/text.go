@@ -46,6 +46,8 @@ type Text struct {
 	edited map[string]map[string]any // the accounts that verbs looked for, as they were; nil for one that was not there
 	items  []item                    // of the text as it is, nil if not known
 	inline bool                      // users is written as an inline table
+
+	prepare []func() error
 }
 
 // Change gives a key the value that the text of the option --Key means; "" removes the key.
@@ -84,6 +86,9 @@ func (t *Text) Outcome(name string) (set *Set, touched bool, err error) {
 	set, err = Parse(t.file, t.text)
 	return set, true, verdict(err)
 }
+
+// Prepare lets f run when the outcome has been found valid, right before it replaces the file. An error of f keeps the file.
+func (t *Text) Prepare(f func() error) { t.prepare = append(t.prepare, f) }
 
 // byHand refuses to touch what is written in a way the splice does not know.
 func (t *Text) byHand(why string, path ...string) error {

@@ -51,9 +51,11 @@ func (u *userAdmin) add(c *cobra.Command, args []string) error {
 		if err := t.Add(name, changes...); err != nil {
 			return u.taken(err)
 		}
-		var err error
-		made, err = u.makeHome(c, home)
-		return err
+		t.Prepare(func() (err error) {
+			made, err = u.makeHome(c, home)
+			return err
+		})
+		return nil
 	})
 	if err != nil {
 		if made != "" {
@@ -150,7 +152,8 @@ func (u *userAdmin) mod(c *cobra.Command, args []string) error {
 				return err
 			}
 		}
-		return u.moveHome(c, name, changes)
+		t.Prepare(func() error { return u.moveHome(c, name, changes) })
+		return nil
 	})
 	if err != nil {
 		return err

@@ -68,7 +68,8 @@ func (u *userAdmin) importFile(c *cobra.Command, args []string) error {
 				return fmt.Errorf("%s:%d: %s: %w", file, n.line, n.name, err)
 			}
 		}
-		return u.makeHomes(c, list)
+		t.Prepare(func() error { return u.makeHomes(c, list) })
+		return nil
 	})
 	if err != nil {
 		return err
@@ -209,9 +210,10 @@ func (u *userAdmin) importExport(c *cobra.Command, file string, text []byte) err
 		}
 		for _, a := range added {
 			if u.data != "" {
-				if _, err := u.makeHome(c, a.Home); err != nil {
+				t.Prepare(func() error {
+					_, err := u.makeHome(c, a.Home)
 					return err
-				}
+				})
 			}
 		}
 		count = len(added)

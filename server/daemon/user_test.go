@@ -258,8 +258,32 @@ func TestUserErrors(t *testing.T) {
 	if got, err := os.ReadFile(file); err != nil || string(got) != text {
 		t.Errorf("the file was changed: %q, %v", got, err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, "homes", "bob")); err == nil {
-		t.Error("a refused add left a home")
+	if _, err := os.Stat(filepath.Join(dir, "homes")); err == nil {
+		t.Error("a refused command made a home")
+	}
+}
+
+// A change that is refused makes nothing in the homes of others, and does not say that it did.
+func TestRefusedHome(t *testing.T) {
+	dir := t.TempDir()
+	exported := filepath.Join(dir, "exported.toml")
+	if err := os.WriteFile(exported, []byte("[users.bob]\nhome = 'alice/x/y'\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "", "add", "alice", "--keys", publicKey, "--data", dir)
+	must(t, "", "add", "carol", "--keys", publicKey, "--data", dir)
+	for _, args := range [][]string{
+		{"mod", "carol", "--home", "alice/x/y"},
+		{"add", "bob", "--home", "alice/x/y", "--keys", publicKey},
+		{"import", exported},
+	} {
+		_, errs, err := ferryd("", append(args, "--data", dir)...)
+		if err == nil || !strings.Contains(err.Error(), "lies inside the home of alice") || errs != "" {
+			t.Errorf("%s: %v, and it printed %q", args[0], err, errs)
+		}
+		if names, err := os.ReadDir(filepath.Join(dir, "homes", "alice")); err != nil || len(names) > 0 {
+			t.Errorf("%s: in the home of alice: %v, %v", args[0], names, err)
+		}
 	}
 }
 
