@@ -3,6 +3,8 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -116,7 +118,7 @@ func (n *console) command(use, short string, run func(c *cobra.Command, args []s
 			return usage(&advised{fmt.Errorf("%s: %d arguments instead of %s", verb(c), len(args), want), line})
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := n.located(); err != nil {
+			if err := n.located(c); err != nil {
 				return fmt.Errorf("%s: %w", verb(c), err)
 			}
 			what := verb(c)
@@ -132,10 +134,19 @@ func (n *console) command(use, short string, run func(c *cobra.Command, args []s
 	}
 }
 
+// begins is the annotation of a verb that makes the data directory where it is missing. To all others that is a mistyped name.
+const begins = "begins"
+
 // located refuses a command line that does not say where the accounts are.
-func (n *console) located() error {
+func (n *console) located(c *cobra.Command) error {
 	switch {
-	case n.data != "" || n.users != "" && n.fileAlone:
+	case n.data != "":
+		_, makes := c.Annotations[begins]
+		if _, err := os.Stat(n.data); errors.Is(err, fs.ErrNotExist) && !makes {
+			return &advised{errors.New(n.data + ": no such directory"), "--data names the directory that the server has: ferryd serve --data DIR"}
+		}
+		return nil
+	case n.users != "" && n.fileAlone:
 		return nil
 	case n.fileAlone:
 		return usage(&advised{errors.New("no account file"), "give --data DIR or --users FILE"})

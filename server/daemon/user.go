@@ -27,6 +27,10 @@ Exit codes: 0 ok, 1 other, 2 wrong command line, 6 no such user, 7 the account f
 
 	add := u.verb("add NAME", "Add an account and make its home", u.add)
 	add.ValidArgsFunction = cobra.NoFileCompletions // the name is new
+	take := u.verb("import FILE", "Add the accounts of an htpasswd, passwd or exported file", u.near(u.importFile))
+	for _, c := range []*cobra.Command{add, take} {
+		c.Annotations = map[string]string{begins: ""}
+	}
 	mod := u.verb("mod NAME", "Change the keys of an account ('' clears one)", u.mod)
 	for _, k := range account.Keys() {
 		if k.Usage != "" {
@@ -63,8 +67,7 @@ Exit codes: 0 ok, 1 other, 2 wrong command line, 6 no such user, 7 the account f
 		expire, show, list, key,
 		u.verb("check", "Check the account file", u.check),
 		u.verb("explain NAME [PATH]", "Say in words what an account may do", u.explain),
-		u.verb("import FILE", "Add the accounts of an htpasswd, passwd or exported file", u.near(u.importFile)),
-		recount,
+		take, recount,
 		u.verb("export FILE", "Write all accounts, with their secrets, to a new file", u.near(u.export)))
 	return c
 }

@@ -224,6 +224,8 @@ func TestUserErrors(t *testing.T) {
 		{"key del alice x --data DIR", 1, "user key del: alice: the account has no such key", "ferryd user show alice lists them"},
 		{"explain alice in --data DIR", 2, `user explain: alice: "in" is not a path of the home`, "such as / or /in/box"},
 		{"explain bob --data DIR", 6, "user explain: bob: no such user", "ferryd user list --users DIR/users.toml shows the names"},
+		{"list --data DIR/none", 1, "user list: DIR/none: no such directory", "--data names the directory that the server has: ferryd serve --data DIR"},
+		{"mod alice --home x --data DIR/none", 1, "user mod: DIR/none: no such directory", "--data names the directory that the server has: ferryd serve --data DIR"},
 		{"import DIR/none --data DIR", 1, "user import: DIR/none: no such file or directory", ""},
 		{"export DIR/users.toml --data DIR", 1, "user export: DIR/users.toml: file exists", ""},
 		{"add alice --data DIR --generate", 9, "user add: alice: name in use", "choose another name, or change the account with ferryd user mod"},
