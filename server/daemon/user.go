@@ -16,9 +16,10 @@ func newUserCommand(u *userAdmin) *cobra.Command {
 	u.fileAlone = true
 	c := u.group("user", "Add, change, remove and list accounts")
 	c.Long = c.Short + `. Edits keep comments and order, one at a time, and are on disk when the command ends; a running server takes them
-in by itself.
-
-Exit codes: 0 ok, 1 other, 2 wrong command line, 6 no such user, 7 the account file is invalid, 9 name in use.`
+in by itself.`
+	if !u.far() { // else they are those of ferry
+		c.Long += "\n\nExit codes: 0 ok, 1 other, 2 wrong command line, 6 no such user, 7 the account file is invalid, 9 name in use."
+	}
 	// Options are the keys of users.toml, with dashes or underscores.
 	c.SetGlobalNormalizationFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		return pflag.NormalizedName(strings.ReplaceAll(name, "_", "-"))
