@@ -312,7 +312,7 @@ func (p *parser) apply(a *Account, keys map[string]Key, path []string) {
 	k, known := keys[name]
 	switch {
 	case !known:
-		p.refuse(p.line(path...), "known keys: "+keyNames(), "%s: unknown key %q", subject, clip(name))
+		p.refuse(p.line(path...), unknownHint(path, table[name]), "%s: unknown key %q", subject, clip(name))
 		return
 	case len(path) == 2 && !k.defaults:
 		p.refuse(p.line(path...), "give it to each account", "[defaults] cannot hold %q", name)
@@ -325,6 +325,19 @@ func (p *parser) apply(a *Account, keys map[string]Key, path []string) {
 		}
 		p.refuse(p.line(path...), "for example: "+k.example, "%s: %s: %v", subject, name, err)
 	}
+}
+
+// unknownHint says what may have been meant by an unknown key.
+func unknownHint(path []string, value any) string {
+	dotted := strings.Join(path[1:], ".")
+	_, table := value.(map[string]any)
+	switch {
+	case table && path[0] == "users" && CheckName(dotted) == nil:
+		return fmt.Sprintf("the name of an account with a dot is quoted: [users.%q]", dotted)
+	case path[len(path)-1] == "password":
+		return "ferryd user passwd NAME makes the line that begins with auth"
+	}
+	return "known keys: " + keyNames()
 }
 
 // warn notes the accounts that cannot log in.

@@ -423,3 +423,18 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestUnknownKeyHint(t *testing.T) {
+	for text, want := range map[string]string{
+		"[users.j.doe]\n":                       `the name of an account with a dot is quoted: [users."j.doe"]`,
+		"[users.j]\n[users.j.Doe]\n":            "known keys: ",
+		"[defaults.doe]\n":                      "known keys: ",
+		"[users.j]\nqouta = '1GiB'\n":           "known keys: ",
+		"[users.j]\npassword = 'open sesame'\n": "ferryd user passwd NAME makes the line that begins with auth",
+	} {
+		_, err := Parse("u", []byte(text))
+		if e, ok := err.(*Error); !ok || !strings.HasPrefix(e.Hint(), want) {
+			t.Errorf("%q: %#v, want the hint %q", text, err, want)
+		}
+	}
+}
