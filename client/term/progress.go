@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"ferry/shared/wire"
 )
 
 const (
@@ -197,7 +199,7 @@ func (p *Progress) line(v *view, now time.Time) {
 
 // report is an object of the mode json.
 type report struct {
-	Progress string    `json:"progress"`
+	Progress wire.Name `json:"progress"`
 	Total    int64     `json:"total"`
 	Reused   int64     `json:"reused"`
 	Moved    int64     `json:"moved"`
@@ -214,17 +216,17 @@ type report struct {
 
 // running is a file of a tree in such an object.
 type running struct {
-	Name   string `json:"name"`
-	Total  int64  `json:"total"`
-	Reused int64  `json:"reused"`
-	Moved  int64  `json:"moved"`
+	Name   wire.Name `json:"name"`
+	Total  int64     `json:"total"`
+	Reused int64     `json:"reused"`
+	Moved  int64     `json:"moved"`
 }
 
 // object writes an object. Progress that cannot be written is not worth an error.
 func (p *Progress) object(m *Meter, done bool) {
 	now := time.Now()
 	s := m.state(now)
-	r := report{Progress: m.name, Total: s.total, Reused: s.reused, Moved: s.moved, Rate: math.Round(s.rate), Checking: s.left, Names: s.names,
+	r := report{Progress: wire.Name(m.name), Total: s.total, Reused: s.reused, Moved: s.moved, Rate: math.Round(s.rate), Checking: s.left, Names: s.names,
 		Files: s.files, AllFiles: s.allFiles, Done: done}
 	if !done {
 		r.Note = s.held
@@ -233,7 +235,7 @@ func (p *Progress) object(m *Meter, done bool) {
 		}
 	}
 	for _, part := range m.running(now) {
-		r.Running = append(r.Running, running{part.name, part.total.Load(), part.reused.Load(), part.moved.Load()})
+		r.Running = append(r.Running, running{wire.Name(part.name), part.total.Load(), part.reused.Load(), part.moved.Load()})
 	}
 	if line, err := JSON(r); err == nil {
 		p.lines.Write(line)

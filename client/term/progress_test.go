@@ -107,6 +107,20 @@ func TestJSON(t *testing.T) {
 	}
 }
 
+// Names that are not UTF-8 stay apart in objects, wherever in them they stand.
+func TestJSONNames(t *testing.T) {
+	line, err := JSON(map[string]any{"error": map[string]any{"path": "ü\xc3/a"}, "name": "bad\xff.txt", "names": []string{"\xfe"}, "size": 1})
+	const want = `{"error":{"path":"ü\u0000c3/a"},"name":"bad\u0000ff.txt","names":["\u0000fe"],"size":1}` + "\n"
+	if err != nil || string(line) != want {
+		t.Errorf("JSON = %s, %v, want %s", line, err, want)
+	}
+	var out bytes.Buffer
+	NewProgress(&out, "json").Start("bad\xff.txt", 1).Done()
+	if !strings.Contains(out.String(), `"progress":"bad\u0000ff.txt"`) {
+		t.Errorf("progress: %s", out.String())
+	}
+}
+
 func TestNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
