@@ -283,7 +283,7 @@ func (d *doctor) passwords() {
 	}
 	address := d.target.Address
 	if f := d.settings.Value(config.PasswordFile, address); f.Place != config.BuiltIn {
-		if _, err := shell.SecretFile(f.Text()); err != nil {
+		if _, err := shell.SecretFile("password file", f.Text()); err != nil {
 			d.failed("password", err)
 			return
 		}

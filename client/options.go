@@ -48,6 +48,9 @@ func run(args []string) int {
 		if errors.As(err, &ours) {
 			return o.complain(ours) // without the words that cobra puts around it
 		}
+		if wrong := (*shell.UsageError)(nil); errors.As(err, &wrong) {
+			return o.complain(wrong)
+		}
 		return o.complain(&shell.UsageError{Msg: err.Error(), Advice: "ferry --help lists the options"})
 	}
 	return o.code
@@ -60,7 +63,12 @@ func (o *options) command() *cobra.Command {
 		Short: "a shell for moving files to and from a ferryd",
 		Long: "Without -c, -b or input from elsewhere than a terminal, ferry is interactive. `ferry help` lists the commands of its shell,\n" +
 			"`ferry help put` tells of one, `ferry help exit` lists the exit codes.",
-		Args:          cobra.MaximumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return &shell.UsageError{Msg: "more than an address: " + term.Escape(args[1]), Advice: "commands go behind -c: ferry ADDRESS -c 'put report.pdf'"}
+			}
+			return nil
+		},
 		SilenceErrors: true, SilenceUsage: true, DisableFlagsInUseLine: true,
 		Version: version(),
 		RunE: func(cmd *cobra.Command, args []string) error {

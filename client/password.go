@@ -52,7 +52,7 @@ func (p *passwords) source(address string) source {
 	for place := config.Session; place < config.BuiltIn; place++ {
 		switch {
 		case file.Place == place:
-			return func(context.Context) (string, error) { return shell.SecretFile(file.Text()) }
+			return func(context.Context) (string, error) { return shell.SecretFile("password file", file.Text()) }
 		case command.Place == place:
 			return func(ctx context.Context) (string, error) { return shell.SecretCommand(ctx, command.Text()) }
 		case place == config.Environment && p.env != nil:

@@ -89,10 +89,13 @@ func clientTLS(judge func(tls.ConnectionState) error) *tls.Config {
 		DynamicRecordSizingDisabled: true, VerifyConnection: judge}
 }
 
+// ErrNoTLS is an answer that is not TLS.
+var ErrNoTLS = errors.New("the server does not speak TLS (is it a ferry server?)")
+
 // tlsReason says why TLS did not come up.
 func tlsReason(err error) error {
 	if errors.As(err, new(tls.RecordHeaderError)) {
-		return errors.New("the server does not speak TLS (is it a ferry server?)")
+		return ErrNoTLS
 	}
 	return dialReason(err)
 }

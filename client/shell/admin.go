@@ -231,7 +231,7 @@ func (s *Shell) recordFor(ctx context.Context, from secretSource, want *wire.Pas
 	case want.From == "generate":
 		password = rand.Text()
 	case from.file != "":
-		password, err = SecretFile(home(from.file))
+		password, err = SecretFile("password file", home(from.file))
 	case from.command != "":
 		password, err = SecretCommand(ctx, from.command)
 	case want.From == "stdin" && s.Stdin == nil:

@@ -1,7 +1,10 @@
 package shell
 
 import (
+	"errors"
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -71,6 +74,10 @@ func (c *Call) parse(words []Word) error {
 		texts[i] = words[i].Text
 	}
 	if err := c.FlagSet.Parse(texts); err != nil {
+		var bad *pflag.InvalidValueError
+		if errors.As(err, &bad) && errors.As(err, new(*strconv.NumError)) {
+			return fmt.Errorf("--%s: %q is not a number", bad.GetFlag().Name, bad.GetValue())
+		}
 		return err
 	}
 	c.words, _, _ = scan(c.FlagSet, words)

@@ -179,7 +179,7 @@ func (s *Shell) reach(user string) remote.Options {
 func (s *Shell) login(ctx context.Context, o remote.Options) error {
 	c, err := remote.Login(ctx, o)
 	if err != nil {
-		return away(err)
+		return away(err, o.Plain)
 	}
 	if s.Settled != nil {
 		s.Settled()
@@ -197,20 +197,29 @@ func (s *Shell) login(ctx context.Context, o remote.Options) error {
 	return nil
 }
 
-// away adds to an error what to do about a server that cannot be reached.
-func away(err error) error {
+// away adds to an error what to do about a server that cannot be reached, with encryption or plain.
+func away(err error, plain bool) error {
 	var u *remote.UnreachableError
 	if errors.As(err, &u) {
-		return &awayError{u}
+		return &awayError{u, plain}
 	}
 	return err
 }
 
 // awayError is a server that cannot be reached, with what to do about it.
-type awayError struct{ *remote.UnreachableError }
+type awayError struct {
+	*remote.UnreachableError
+	plain bool
+}
 
 func (e *awayError) Hint() string {
-	if errors.Is(e.Err, io.EOF) || errors.Is(e.Err, syscall.ECONNRESET) || errors.Is(e.Err, syscall.EPIPE) {
+	hungUp := errors.Is(e.Err, io.EOF) || errors.Is(e.Err, syscall.ECONNRESET) || errors.Is(e.Err, syscall.EPIPE)
+	switch {
+	case errors.Is(e.Err, remote.ErrNoTLS):
+		return "a plain listener takes --plain only, and then nothing is encrypted"
+	case hungUp && e.plain:
+		return "the server hung up: perhaps this is no plain listener, and --plain has to go"
+	case hungUp:
 		return "the server hung up: it may be stopping or full, or keep this address out for a while after failed logins"
 	}
 	return "is ferryd running there? open HOST:PORT chooses another address"

@@ -355,6 +355,9 @@ func (s *Shell) putOne(ctx context.Context, again, local, to string, o transfer.
 		if wire.CodeOf(err) != "" { // the server speaks of its own side
 			err = named(to, err)
 		}
+		if wire.CodeOf(err) == wire.NotFound { // the file itself need not be there
+			err = &hinted{err, "mkdir -p makes directories on the server"}
+		}
 		return s.unfinished(again, res, err)
 	}
 	verb := "stored"

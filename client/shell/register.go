@@ -62,7 +62,7 @@ func runRegister(ctx context.Context, s *Shell, c *Call) error {
 		}
 	}
 	if err != nil {
-		return unregistered(away(err))
+		return unregistered(away(err, o.Plain))
 	}
 	s.say("registered %s on %s", name, o.Address)
 	result, text := map[string]any{"user": name, "server": o.Address, "registered": true}, ""
@@ -88,7 +88,7 @@ func runRegister(ctx context.Context, s *Shell, c *Call) error {
 func (s *Shell) invite(c *Call, o *remote.Options) (code string, err error) {
 	text := s.Invite
 	if file := c.value("invite-file"); file != "" {
-		if text, err = SecretFile(home(file)); err != nil {
+		if text, err = SecretFile("invite file", home(file)); err != nil {
 			return "", err
 		}
 	}

@@ -19,19 +19,19 @@ import (
 	"ferry/shared/login"
 )
 
-// SecretFile returns the first line of a file that nobody else can read.
-func SecretFile(path string) (string, error) {
+// SecretFile returns the first line of a file that nobody else can read. Errors say what file it is.
+func SecretFile(what, path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		var pe *fs.PathError
 		if errors.As(err, &pe) {
 			err = pe.Err
 		}
-		return "", fmt.Errorf("password file %s: %w", path, err)
+		return "", fmt.Errorf("%s %s: %w", what, path, err)
 	}
 	defer f.Close()
 	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
-		return "", fmt.Errorf("password: %s can be read by others (chmod 600 %s)", path, path)
+		return "", fmt.Errorf("%s %s can be read by others (chmod 600 %s)", what, path, path)
 	}
 	return FirstLine(f)
 }
@@ -62,7 +62,7 @@ func FirstLine(r io.Reader) (string, error) {
 		}
 		line = append(line, b[:n]...)
 	}
-	return "", errors.New("the password is longer than 4096 bytes")
+	return "", errors.New("the first line is longer than 4096 bytes")
 }
 
 // newPasswordFlags are the options that say where a new password comes from, if not from a person.
@@ -83,7 +83,7 @@ func (s *Shell) newPassword(ctx context.Context, c *Call, user string) (password
 	case c != nil && c.on("generate"):
 		return rand.Text(), nil
 	case file != "":
-		password, err = SecretFile(home(file))
+		password, err = SecretFile("password file", home(file))
 	case command != "":
 		password, err = SecretCommand(ctx, command)
 	case s.Ask != nil:
