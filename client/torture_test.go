@@ -199,7 +199,7 @@ func (m *torment) last(ctx context.Context) {
 	o := m.options(m.Addr())
 	o.Keys = []ssh.Signer{m.key}
 	var err error
-	if p.client, err = remote.Login(ctx, o); err != nil {
+	if p.client, err = enter(ctx, o); err != nil {
 		m.t.Fatal(err)
 	}
 	defer p.client.Close()
@@ -281,7 +281,7 @@ func (m *torment) login(ctx context.Context) []*player {
 				o.Keys = []ssh.Signer{m.key}
 			}
 			p := &player{torment: m, id: i, rnd: rand.New(rand.NewPCG(m.seed, uint64(i))), known: map[string]known{}}
-			p.client, err = remote.Login(ctx, o)
+			p.client, err = enter(ctx, o)
 			players[i] = p
 			return err
 		})
@@ -290,6 +290,17 @@ func (m *torment) login(ctx context.Context) []*player {
 		m.t.Fatal(err)
 	}
 	return players
+}
+
+// enter is remote.Login, once more until ctx ends where no connection comes about: so many at a time can take longer than a line that is
+// lost may.
+func enter(ctx context.Context, o remote.Options) (*remote.Client, error) {
+	for {
+		c, err := remote.Login(ctx, o)
+		if ctx.Err() != nil || !errors.As(err, new(*remote.UnreachableError)) {
+			return c, err
+		}
+	}
 }
 
 // turn does one operation. One of some clients is given up at some moment.
