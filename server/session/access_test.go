@@ -178,28 +178,16 @@ func namesIn(t *testing.T, dir string) (names []string) {
 // open begins an upload of so many whole blocks of zeros, sends them, and returns it ready for its commit.
 func (p *sender) open(t *testing.T, path string, blocks int64) wire.PutAnswer {
 	t.Helper()
-	p.raw(frame(request("put", fmt.Sprintf(`%s,"path":"%s","length":%d,"mtime":1,"force":true,"job":"%s"`, p.id(), path, blocks<<20, anID))))
-	var open wire.PutAnswer
-	if err := json.Unmarshal(p.hear(), &open); err != nil || open.Error != nil {
-		t.Fatal(err, open.Error)
+	open := p.begin(path, blocks*block.Size)
+	if open.Error != nil {
+		t.Fatal(open.Error)
 	}
 	for n := range blocks {
-		if e := p.data(open, n); e != nil {
+		if e := p.data(open, n*block.Size, make([]byte, block.Size)); e != nil {
 			t.Fatal(e)
 		}
 	}
 	return open
-}
-
-func (p *sender) data(open wire.PutAnswer, n int64) *wire.Error {
-	b := make([]byte, block.Size)
-	tag, _ := block.NewTagger(*open.Key).Tag(n, b).MarshalText()
-	p.raw(append(frame(request("data", fmt.Sprintf(`"upload":"%s","epoch":%d,"offset":%d,"tag":"%s","size":%d`, open.Upload, open.Epoch, n*block.Size, tag, len(b)))), b...))
-	return p.answer().Error
-}
-
-func (p *sender) commit(open wire.PutAnswer) *wire.Error {
-	return p.ask(request("commit", fmt.Sprintf(`%s,"upload":"%s","epoch":%d`, p.id(), open.Upload, open.Epoch))).Error
 }
 
 // TestRules asks for each command at places where the account may do everything but what the command needs, nothing but that, and
@@ -320,7 +308,7 @@ func TestRulesOfUpload(t *testing.T) {
 	}
 	body := make([]byte, 16)
 	for what, do := range map[string]func() *wire.Error{
-		"data": func() *wire.Error { return p.data(open, 0) },
+		"data": func() *wire.Error { return p.data(open, 0, make([]byte, block.Size)) },
 		"check": func() *wire.Error {
 			p.raw(append(frame(request("check", fmt.Sprintf(`"upload":"%s","epoch":%d,"first":0,"size":16`, open.Upload, open.Epoch))), body...))
 			return p.answer().Error

@@ -160,7 +160,7 @@ func TestSlowBody(t *testing.T) {
 	// The limit is what is waited for, except in the moments when bytes pass.
 	said := map[string]bool{}
 	for range 10 {
-		said[string(p.hear())] = true
+		said[string(p.header())] = true
 	}
 	delete(said, `{"more":true}`)
 	if !said[`{"more":true,"pace":65536}`] || len(said) != 1 {

@@ -2,7 +2,6 @@ package session_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -122,25 +121,17 @@ func (p *sender) small(path string, contents ...string) (errs []*wire.Error) {
 
 // large sends a file of several blocks and returns the first error.
 func (p *sender) large(path string, content []byte) *wire.Error {
-	p.raw(frame(request("put", fmt.Sprintf(`%s,"path":"%s","length":%d,"mtime":1,"force":true,"job":"%s"`, p.id(), path, len(content), anID))))
-	var open wire.PutAnswer
-	if err := json.Unmarshal(p.hear(), &open); err != nil {
-		p.t.Fatal(err)
-	}
+	p.t.Helper()
+	open := p.begin(path, int64(len(content)))
 	if open.Error != nil {
 		return open.Error
 	}
-	tagger := block.NewTagger(*open.Key)
-	for n := range block.Count(int64(len(content))) {
-		b := content[n*block.Size:][:block.Len(n, int64(len(content)))]
-		text, _ := tagger.Tag(n, b).MarshalText()
-		p.raw(append(frame(request("data", fmt.Sprintf(`"upload":"%s","epoch":%d,"offset":%d,"tag":"%s","size":%d`,
-			open.Upload, open.Epoch, n*block.Size, text, len(b)))), b...))
-		if a := p.answer(); a.Error != nil {
-			return a.Error
+	for off := int64(0); off < int64(len(content)); off += block.Size {
+		if err := p.data(open, off, content[off:min(off+block.Size, int64(len(content)))]); err != nil {
+			return err
 		}
 	}
-	return p.ask(request("commit", fmt.Sprintf(`%s,"upload":"%s","epoch":%d`, p.id(), open.Upload, open.Epoch))).Error
+	return p.commit(open)
 }
 
 // TestEveryFault: whichever file operation of a request fails, the answer is an error of the right kind that tells nothing

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"slices"
 	"sync"
 
@@ -164,16 +165,10 @@ func (u *upload) close() {
 }
 
 // forget ends an upload's place among the open ones.
-func (c *conn) forget(u *upload) {
-	ups := &c.home.uploads
+func (u *upload) forget() {
+	id, ups := u.spec.ID, &u.owner.home.uploads
 	ups.mu.Lock()
 	defer ups.mu.Unlock()
-	u.leave(ups)
-}
-
-// leave is forget for who holds ups.mu.
-func (u *upload) leave(ups *uploads) {
-	id := u.spec.ID
 	if ups.live[id] == u {
 		delete(ups.live, id)
 	}
@@ -183,20 +178,32 @@ func (u *upload) leave(ups *uploads) {
 	u.close()
 }
 
-// release keeps the stagings of a session without connections and frees what is open.
+// release frees what a session without connections has open. The stagings are kept, but for those that nobody can go on with.
 func (s *session) release() {
 	ups := &s.home.uploads
 	ups.mu.Lock()
-	defer ups.mu.Unlock()
-	for _, u := range s.uploads {
-		u.leave(ups)
+	open := slices.Collect(maps.Values(s.uploads))
+	ups.mu.Unlock()
+	for _, u := range open {
+		if u.blank() {
+			u.handle.Discard(context.Background()) // whoever has just taken it over keeps it
+		}
+		u.forget()
 	}
 }
 
+// blank tells that the upload was never more than opened, once. One that was taken over stays, for its writer before must hear
+// of that; and one of which a block was verified, for its commit may be on the way.
+func (u *upload) blank() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.spec.Epoch == 1 && u.left > 0 && u.left == block.Count(u.spec.Length) && len(u.handle.Have(1)) == 0
+}
+
 // lost forgets an upload whose staged data is gone or cannot be trusted.
-func (c *conn) lost(u *upload, err error) error {
+func (u *upload) lost(err error) error {
 	if errors.Is(err, storage.ErrLost) || errors.Is(err, errOldChanged) {
-		c.forget(u)
+		u.forget()
 	}
 	return err
 }
@@ -219,7 +226,7 @@ func serveData(c *conn, r *request) error {
 		return refusal(wire.VerifyFailed, "a block arrived damaged")
 	}
 	if err := u.put(c.lasting(), q.Offset, r.body); err != nil {
-		return c.lost(u, err)
+		return u.lost(err)
 	}
 	c.respond(&wire.EmptyAnswer{}, nil, nil)
 	return nil
@@ -320,7 +327,7 @@ func serveCheck(c *conn, r *request) error {
 	need := block.NewBitmap(int64(len(tags)))
 	for i, tag := range tags {
 		if ok, err := u.check(c, q.First+int64(i), tag); err != nil {
-			return c.lost(u, err)
+			return u.lost(err)
 		} else if !ok {
 			need.Set(int64(i))
 		}
@@ -331,7 +338,7 @@ func serveCheck(c *conn, r *request) error {
 	}
 	u.mu.Unlock()
 	if err != nil {
-		return c.lost(u, err)
+		return u.lost(err)
 	}
 	c.respond(&wire.EmptyAnswer{}, need, nil)
 	return nil
@@ -435,18 +442,18 @@ func serveCommit(c *conn, r *request) error {
 					return nil, err
 				}
 				u.handle.Discard(c.lasting())
-				c.forget(u)
+				u.forget()
 				return &wire.CommitAnswer{Entry: e, Same: true, Reused: u.reused}, nil
 			}
 		}
 		if err := u.differ(c.lasting()); err != nil {
-			return nil, c.lost(u, err)
+			return nil, u.lost(err)
 		}
 		res := c.home.store.Commit(c.lasting(), !q.NoSync, u.handle)[0]
 		if res.Err != nil {
-			return nil, c.lost(u, meanwhile(res.Err))
+			return nil, u.lost(meanwhile(res.Err))
 		}
-		c.forget(u)
+		u.forget()
 		return &wire.CommitAnswer{Entry: entryOf(res.Entry), Reused: u.reused}, nil
 	})
 }

@@ -602,7 +602,9 @@ An upload that was begun before is gone on with, and its staged bytes appear in 
 or the same path and nobody is sending it: the connections of its session are closed or have been silent for 60 s. It
 takes over the new length, time and mode. The epoch is larger each time. Whoever had it before is answered superseded
 from then on, SHOULD NOT reconnect for it, and what it sends is not stored. The key is the same for the life of the
-upload. An upload stays open as long as one connection of the session that opened it; any of them may be used for it.
+upload. An upload stays open as long as one connection of the session that opened it; any of them may be used for it. What
+is staged then waits for the next one who opens it; if it was opened only once, and no byte of it was stored and no block
+verified, it is dropped.
 
 A client that opens the upload again after a loss sends, as expect, the base it was told the first time, so that a
 change by somebody else in between is noticed, and reopen with its writer: if another writer has opened the upload since,
