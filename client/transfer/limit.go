@@ -33,10 +33,11 @@ func (l *Limit) Set(bytesPerSecond int64) {
 		l.now.Store(nil)
 		return
 	}
-	b := &bothWays{piece: int(min(max(bytesPerSecond/16, 512), 64<<10))}
+	burst := max(bytesPerSecond/8, 1<<10) // what is made up for after a pause, as on the server: less would cost a busy machine speed
+	b := &bothWays{piece: int(min(burst/2, 64<<10))}
 	for _, way := range []*rate.Limiter{&b.up, &b.down} {
 		way.SetLimit(rate.Limit(bytesPerSecond))
-		way.SetBurst(2 * b.piece)
+		way.SetBurst(int(burst))
 	}
 	l.now.Store(b)
 }

@@ -108,3 +108,45 @@ func TestLimitOf(t *testing.T) {
 		}
 	})
 }
+
+// However long nothing moved, no second then carries more than a quarter above the limit, and none much less.
+func TestLimitPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, limit := range []int64{100 << 10, 3<<20 + 1, 32 << 20} {
+			var l Limit
+			l.Set(limit)
+			here, there := net.Pipe()
+			nc, err := l.Dial(func(context.Context, string, string) (net.Conn, error) { return here, nil })(t.Context(), "", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for what, ends := range map[string][2]net.Conn{"up": {nc, there}, "down": {there, nc}} {
+				go func() {
+					for err := error(nil); err == nil; {
+						_, err = ends[0].Write(make([]byte, 1<<20))
+					}
+				}()
+				buf := make([]byte, 1<<20)
+				for _, pause := range []time.Duration{0, time.Second, time.Hour} {
+					time.Sleep(pause)
+					moved, begin := int64(0), time.Now()
+					for {
+						n, err := ends[1].Read(buf)
+						if err != nil {
+							t.Fatal(err)
+						}
+						if time.Since(begin) > time.Second {
+							break
+						}
+						moved += int64(n)
+					}
+					if moved > limit/4*5 || moved < limit/10*9 {
+						t.Errorf("%s, after a pause of %v a second carries %d bytes, the limit is %d", what, pause, moved, limit)
+					}
+				}
+			}
+			nc.Close()
+			there.Close()
+		}
+	})
+}

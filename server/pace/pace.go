@@ -9,12 +9,10 @@ import (
 )
 
 const (
-	burst      = time.Second / 2       // what may move at once after a pause, as time at the limit
-	leastBurst = 64 << 10              // bytes
-	part       = time.Second / 8       // the share of one connection before the next one has its turn, likewise
-	leastPart  = 4 << 10               // bytes
-	mostPart   = 128 << 10             // bytes
-	nap        = 20 * time.Millisecond // shorter waits are not worth a timer: what is due meanwhile is made up for
+	burst     = time.Second / 8       // what may move at once after a pause, and of one connection before the next has its turn, as time at the limit
+	leastPart = 4 << 10               // bytes
+	mostPart  = 128 << 10             // bytes
+	nap       = 20 * time.Millisecond // shorter waits are not worth a timer: what is due meanwhile is made up for
 )
 
 // Limiter lets bytes pass at a limit, those who ask first first. The zero value has none. Its methods are safe for concurrent
@@ -59,7 +57,7 @@ func (l *Limiter) Part(n int) int {
 	if limit == 0 {
 		return n
 	}
-	return min(n, max(leastPart, min(mostPart, int(limit/int64(time.Second/part)))))
+	return min(n, int(min(burstOf(limit), mostPart)))
 }
 
 // Wait returns when n more bytes may pass, or with the error of ctx.
@@ -107,4 +105,4 @@ func (l *Limiter) accrue() {
 	l.at = now
 }
 
-func burstOf(limit int64) float64 { return max(leastBurst, float64(limit)*burst.Seconds()) }
+func burstOf(limit int64) float64 { return max(leastPart, float64(limit)*burst.Seconds()) }

@@ -33,16 +33,16 @@ func near(t *testing.T, what string, got, want time.Duration) {
 	}
 }
 
-// Half a second's worth passes at once, the rest at the limit; after a pause there is no more than that again.
+// An eighth of a second's worth passes at once, the rest at the limit; after a pause there is no more than that again.
 func TestLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l Limiter
 		near(t, "without a limit", move(t, &l, 1000*mib), 0)
 		l.Set(2 * mib)
-		near(t, "a burst", move(t, &l, mib), 0)
+		near(t, "a burst", move(t, &l, mib/4), 0)
 		near(t, "10 MiB more", move(t, &l, 10*mib), 5*time.Second)
 		time.Sleep(time.Hour)
-		near(t, "11 MiB after a pause", move(t, &l, 11*mib), 5*time.Second)
+		near(t, "10 MiB and a burst after a pause", move(t, &l, 10*mib+mib/4), 5*time.Second)
 		begin := time.Now()
 		for range 10 * mib / 1024 { // small files
 			move(t, &l, 1024)
@@ -51,12 +51,34 @@ func TestLimit(t *testing.T) {
 	})
 }
 
+// However long nothing moved, no second then carries more than nine eighths of the limit; and none carries much less.
+func TestPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, limit := range []int{64 << 10, mib, 10*mib + 1, 1000 * mib} {
+			var l Limiter
+			l.Set(int64(limit))
+			for _, pause := range []time.Duration{0, time.Second, time.Hour} {
+				time.Sleep(pause)
+				moved, begin := 0, time.Now()
+				for n := l.Part(mib); ; moved += n {
+					if l.Wait(t.Context(), n); time.Since(begin) > time.Second {
+						break
+					}
+				}
+				if moved > limit/8*9+1 || moved < limit/10*9 {
+					t.Errorf("%v after a pause of %v a second carries %d bytes, the limit is %d", time.Since(begin), pause, moved, limit)
+				}
+			}
+		}
+	})
+}
+
 // All who move bytes at the same time together keep to the limit, and none of them is far behind.
 func TestShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l Limiter
 		l.Set(mib)
-		move(t, &l, mib/2)
+		move(t, &l, mib/8)
 		begin := time.Now()
 		var all sync.WaitGroup
 		for i := range 8 {
@@ -77,7 +99,7 @@ func TestChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l Limiter
 		l.Set(64 << 10)
-		move(t, &l, 64<<10)
+		move(t, &l, 8<<10)
 		done := make(chan time.Duration)
 		go func() { done <- move(t, &l, 20*mib) }()
 		time.Sleep(16 * time.Second) // 1 MiB
@@ -93,13 +115,13 @@ func TestGiveUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l Limiter
 		l.Set(mib)
-		move(t, &l, mib/2)
+		move(t, &l, mib/8)
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		if err := l.Wait(ctx, 100*mib); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("it waited until %v", err)
 		}
-		near(t, "2 MiB", move(t, &l, 2*mib), 1500*time.Millisecond) // a quarter passes at once
+		near(t, "2 MiB", move(t, &l, 2*mib), 1875*time.Millisecond) // a sixteenth passes at once
 	})
 }
 
