@@ -22,6 +22,7 @@ type Process struct {
 	cmd   *exec.Cmd     // nil while it does not run
 	ended chan struct{} // closed when it has exited
 	lives int
+	taken int // times that its port was somebody else's
 	asked int // reloads
 }
 
@@ -75,21 +76,46 @@ func (p *Process) Start() {
 	case !listens:
 		args = append(args, "--listen", p.addrs[0])
 	}
-	p.cmd = command(args...)
-	p.cmd.Stderr = p.Log
-	if err := p.cmd.Start(); err != nil {
-		p.t.Fatal(err)
-	}
 	p.lives++
-	ended := make(chan struct{})
-	p.ended = ended
-	go func(c *exec.Cmd) { c.Wait(); close(ended) }(p.cmd)
-	p.Log.await(p.t, p.lives, "accepting connections", ended)
+	p.launch(args)
+	// Of a server that is started again, somebody else's connection may have got the port meanwhile.
+	for end := time.Now().Add(portWait); p.addrs != nil && p.refused() && time.Now().Before(end); {
+		time.Sleep(100 * time.Millisecond)
+		p.launch(args)
+	}
+	p.Log.await(p.t, p.lives, accepting, p.ended)
 	text, err := os.ReadFile(file)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	p.addrs = strings.Fields(string(text))
+}
+
+// What it logs when it begins, and when it cannot.
+const (
+	accepting = "accepting connections"
+	portTaken = "address already in use"
+)
+
+// launch starts the process.
+func (p *Process) launch(args []string) {
+	p.t.Helper()
+	c, ended := command(args...), make(chan struct{})
+	c.Stderr = p.Log
+	if err := c.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	p.cmd, p.ended = c, ended
+	go func() { c.Wait(); close(ended) }()
+}
+
+// refused tells whether the process ended because its port is somebody else's.
+func (p *Process) refused() bool {
+	if p.Log.reaches(p.lives, accepting, p.ended) || strings.Count(p.Log.String(), portTaken) == p.taken {
+		return false
+	}
+	p.taken++
+	return true
 }
 
 // Addr returns the first address it listens at, as host:port or unix:PATH.

@@ -65,22 +65,26 @@ func (l *Log) Await(t testing.TB, n int, text string) {
 // await also gives up when the process that writes the log has ended.
 func (l *Log) await(t testing.TB, n int, text string, ended <-chan struct{}) {
 	t.Helper()
+	if !l.reaches(n, text, ended) {
+		t.Fatalf("the log does not hold %q %d times:\n%s", text, n, l)
+	}
+}
+
+// reaches waits as await does and tells whether it came.
+func (l *Log) reaches(n int, text string, ended <-chan struct{}) bool {
 	late := time.NewTimer(patience)
 	defer late.Stop()
 	for {
 		all, more := l.now()
 		if strings.Count(all, text) >= n {
-			return
+			return true
 		}
 		select {
 		case <-more:
 		case <-ended:
-			if all, _ = l.now(); strings.Count(all, text) < n {
-				t.Fatalf("ferryd ended before it logged %q:\n%s", text, all)
-			}
-			return
+			return strings.Count(l.String(), text) >= n
 		case <-late.C:
-			t.Fatalf("the log does not hold %q %d times:\n%s", text, n, all)
+			return false
 		}
 	}
 }
