@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"sync/atomic"
@@ -148,5 +149,39 @@ func TestBootOf(t *testing.T) {
 		if got := now.bootOf(first); got != c.want {
 			t.Errorf("%s: %q", c.name, got)
 		}
+	}
+}
+
+// TestReconnectEnds: the tries to connect go on for as long as they may, and end at once when they are not wanted any more.
+func TestReconnectEnds(t *testing.T) {
+	for what, c := range map[string]struct {
+		limit, cancel, want time.Duration
+	}{
+		"given up":              {5 * time.Minute, time.Hour, 5 * time.Minute},
+		"given up in the pause": {100 * time.Millisecond, time.Hour, 100 * time.Millisecond},
+		"cancelled":             {5 * time.Minute, 83 * time.Second, 83 * time.Second},
+		"cancelled after a try": {5 * time.Minute, time.Millisecond, time.Millisecond},
+		"not allowed to go on":  {0, time.Hour, 0},
+	} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tries := 0
+				cl := newClient(Options{ReconnectFor: c.limit, Dial: func(context.Context, string, string) (net.Conn, error) {
+					tries++
+					return nil, net.ErrClosed
+				}})
+				ctx, cancel := context.WithTimeout(t.Context(), c.cancel)
+				defer cancel()
+				begin := time.Now()
+				err := cl.Ping(ctx)
+				if took := time.Since(begin); took != c.want { // of the test's own time
+					t.Errorf("it ended after %v, want %v", took, c.want)
+				}
+				var u *UnreachableError
+				if c.cancel <= c.limit && !errors.Is(err, context.DeadlineExceeded) || c.cancel > c.limit && (!errors.As(err, &u) || !u.Lost) {
+					t.Errorf("after %d tries: %v", tries, err)
+				}
+			})
+		})
 	}
 }

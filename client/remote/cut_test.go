@@ -16,6 +16,7 @@ import (
 
 	"ferry/client/remote"
 	"ferry/internal/faultproxy"
+	"ferry/server/servertest"
 )
 
 // cutter does the same transfer again and again over a connection that is made anew each time.
@@ -83,7 +84,7 @@ func (c *cutter) run(plan func()) (up, down int64, err error) {
 // travels twice.
 func TestCutEverywhere(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
+	r := newRig(t, servertest.WithBeat(time.Second/5)) // a server that is only slow is not taken for a dead line
 	o := r.options()
 	o.Silence, o.DialTimeout = time.Second, 5*time.Second
 	var wg sync.WaitGroup
@@ -183,7 +184,7 @@ func TestCutAtRandom(t *testing.T) {
 				}
 			}
 			rnd := rand.New(rand.NewPCG(seed, uint64(i)))
-			r := newRig(t)
+			r := newRig(t, servertest.WithBeat(time.Second/5))
 			o := r.options()
 			o.Silence, o.DialTimeout = time.Second, 5*time.Second
 			o.ReconnectFor = 4 * patience // cuts within one block are losses without progress

@@ -96,36 +96,9 @@ func TestReconnectGivesUp(t *testing.T) {
 	o.ReconnectFor = 300 * time.Millisecond
 	cl := r.login(o)
 	r.Stop()
-	begin := time.Now()
 	var u *remote.UnreachableError
 	if err := cl.Ping(t.Context()); !errors.As(err, &u) || !u.Lost {
 		t.Fatalf("got %v", err)
-	}
-	if took := time.Since(begin); took > 5*time.Second {
-		t.Errorf("gave up after %v", took)
-	}
-}
-
-func TestCancelWhileReconnecting(t *testing.T) {
-	r := newRig(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var at time.Time
-	o := r.options()
-	tries := 0
-	o.Trying = func(string) {
-		if tries++; tries == 3 { // the pauses have grown by now
-			at = time.Now()
-			cancel()
-		}
-	}
-	cl := r.login(o)
-	r.Stop()
-	if err := cl.Ping(ctx); !errors.Is(err, context.Canceled) {
-		t.Fatalf("got %v", err)
-	}
-	if took := time.Since(at); took > time.Second {
-		t.Errorf("returned %v after the cancel", took)
 	}
 }
 
