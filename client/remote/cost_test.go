@@ -69,8 +69,8 @@ func TestCosts(t *testing.T) {
 				gotCalls, n.in.Load(), n.out.Load(), gotFiles, calls, in, out, files)
 		}
 	}
-	put := func() error {
-		_, err := cl.Put(t.Context(), "/f", source(data), remote.PutOptions{Job: remote.NewID()})
+	put := func() error { // over one connection, however long the line seems to a busy machine
+		_, err := cl.Put(t.Context(), "/f", source(data), remote.PutOptions{Job: remote.NewID(), Streams: 1})
 		return err
 	}
 	costs("put", put, 700, 64*size, size<<20+128<<10, 80)
@@ -79,7 +79,7 @@ func TestCosts(t *testing.T) {
 	costs("get", func() error {
 		e, err := cl.Stat(t.Context(), "/f")
 		if err == nil {
-			_, err = cl.Get(t.Context(), "/f", e, &got, remote.GetOptions{})
+			_, err = cl.Get(t.Context(), "/f", e, &got, remote.GetOptions{Streams: 1})
 		}
 		return err
 	}, 700, size<<20+128<<10, 1000, 0)

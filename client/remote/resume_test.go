@@ -311,7 +311,7 @@ func TestTakeOver(t *testing.T) {
 	paused, ended := make(chan struct{}), make(chan error, 1)
 	go func() {
 		first := true
-		_, err := older.Put(t.Context(), "/f", source(one), remote.PutOptions{Job: job, Moved: func(int64) {
+		_, err := older.Put(t.Context(), "/f", source(one), remote.PutOptions{Job: job, Streams: 1, Moved: func(int64) {
 			if first {
 				first = false
 				r.proxy.Pause()
