@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"slices"
@@ -44,7 +45,10 @@ func (p *passwords) keys(address, user string) (keys []ssh.Signer, eager bool, e
 func (p *passwords) key(file string) (ssh.Signer, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("--identity: %w", err)
+		if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
+			err = pe.Err // which is all that would be shown
+		}
+		return nil, fmt.Errorf("--identity: %s: %w", file, err)
 	}
 	if public, _, _, _, err := ssh.ParseAuthorizedKey(text); err == nil {
 		keys, err := agentKeys()
