@@ -126,13 +126,6 @@ func (u *userAdmin) explain(c *cobra.Command, args []string) error {
 			lines = append(lines, a.Name+" "+words)
 		}
 	}
-	use := u.use(c, a)
-	if use.Known {
-		lines = append(lines, a.Name+" stores "+amount(use.Used()))
-	}
-	if !use.Login.IsZero() {
-		lines = append(lines, a.Name+" logged in last at "+use.Login.Format(time.RFC3339))
-	}
 	if place != "" {
 		lines = append(lines, rightsThere(a, place))
 	}
