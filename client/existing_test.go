@@ -92,3 +92,27 @@ func TestAnswersKept(t *testing.T) {
 		t.Errorf("the script has %q, want %q", got, want)
 	}
 }
+
+// TestDropBox: who may put files where he may not look can name them in every way. A person is not asked there, so what is
+// there stays, unless an option says otherwise.
+func TestDropBox(t *testing.T) {
+	p := newPerson(t)
+	box := filepath.Join(p.home, "in")
+	if err := os.Mkdir(box, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p.server.Set("alice", "rights", "list,read")
+	p.server.Set("alice", "rules", "/in=write,overwrite")
+	p.write(".", map[string]string{"a": "first"})
+	for _, line := range []string{"put a -O /in", "put a in/b", "put a -o in/c"} {
+		p.types(line)
+	}
+	p.holds(box, "a=first", "b=first", "c=first")
+	p.write(".", map[string]string{"a": "another"})
+	if said := p.types("put a in/"); !strings.Contains(said, "exists already") || !strings.Contains(said, "-f replaces it") {
+		t.Errorf("put of another: %q", said)
+	}
+	p.holds(box, "a=first", "b=first", "c=first")
+	p.types("put -f a in/")
+	p.holds(box, "a=another", "b=first", "c=first")
+}

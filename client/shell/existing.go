@@ -13,6 +13,7 @@ type verdict int
 
 const (
 	goOn    verdict = iota // nothing is in the way
+	unseen                 // the account may not look: what is there stays
 	replace                // it may be replaced
 	skip
 	keepBoth

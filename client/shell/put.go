@@ -185,6 +185,14 @@ func (s *Shell) putPlain(ctx context.Context, c *Call, local, to string, o trans
 			return s.wouldMove(o, verdict, local, as)
 		}
 		to, fo.Force = as, verdict == replace
+		if verdict == unseen {
+			fo.Expect = new(string)
+			err := s.putOne(ctx, c.again(), local, to, fo)
+			if wire.CodeOf(err) == wire.Exists {
+				err = &hinted{err, "-f replaces it, -o NAME takes another name"}
+			}
+			return err
+		}
 	}
 	return s.putOne(ctx, c.again(), local, to, fo)
 }
@@ -259,7 +267,7 @@ func (s *Shell) targets(c *Call, names []string, isSource, isDir func(string) (b
 	}
 	if d.name != "" && d.dir == "" && c.Changed("name") {
 		dir, err := isDir(d.name)
-		if err != nil {
+		if err != nil && wire.CodeOf(err) != wire.Denied { // where the account may not look, a name is a file's
 			return nil, named(d.name, err)
 		}
 		if dir || strings.HasSuffix(d.name, "/") {
@@ -282,10 +290,10 @@ func aPlace(word string) bool {
 // one its name or directory, of several their directory.
 func (d *destination) into(target string, words int, isDir func(string) (bool, error)) error {
 	dir, err := isDir(target)
-	if err != nil {
+	last, slash := len(d.sources)-1, strings.HasSuffix(target, "/")
+	if err != nil && (last > 1 || wire.CodeOf(err) != wire.Denied) { // where the account may not look, a name is a file's
 		return err
 	}
-	last, slash := len(d.sources)-1, strings.HasSuffix(target, "/")
 	switch {
 	case dir, slash && last == 1:
 		d.sources, d.dir = d.sources[:last], target
@@ -311,6 +319,8 @@ func (s *Shell) mayReplaceRemote(ctx context.Context, local, to string, o transf
 	switch {
 	case wire.CodeOf(err) == wire.NotFound:
 		return goOn, to, nil
+	case wire.CodeOf(err) == wire.Denied && o.Existing == transfer.Ask:
+		return unseen, to, nil
 	case err != nil:
 		return goOn, to, err
 	}
