@@ -79,7 +79,7 @@ func TestStreamsCut(t *testing.T) {
 	for _, how := range []faultproxy.How{faultproxy.RST, faultproxy.FIN, faultproxy.Silence} {
 		t.Run(fmt.Sprint(how), func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t)
+			r := newRig(t, servertest.WithBeat(time.Second/5)) // a server that is only slow is not taken for a dead line
 			o := r.options()
 			o.Silence = time.Second
 			c := r.login(o)
