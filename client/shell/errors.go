@@ -104,7 +104,7 @@ func ExitCode(err error) int {
 		return exitLogin
 	case wire.Conflict, wire.Changed, wire.Superseded, wire.Exists, wire.Busy, wire.Uncertain:
 		return exitConflict
-	case wire.Quota, wire.NoSpace:
+	case wire.Quota, wire.NoSpace, wire.TooLarge:
 		return exitSpace
 	case wire.ShuttingDown, wire.Kicked:
 		return exitNoLink
@@ -173,6 +173,7 @@ func hintOf(err error) string {
 		wire.Superseded: "the other ferry goes on with it",
 		wire.Uncertain:  "look whether it was done before you try again",
 		wire.Quota:      "remove something (resume lists unfinished uploads), or ask the administrator for more",
+		wire.TooLarge:   "the administrator can allow longer ones (max_file_size)",
 		wire.NoSpace:    "run the same command again when there is room: what was moved is not moved again",
 		wire.Kicked:     "login NAME begins another one; the same command goes on with what was being moved",
 		wire.Version:    "use a ferry of the same age as the server's",

@@ -131,7 +131,7 @@ func (c *conn) allowMove(from, to string) error {
 func (c *conn) fits(length int64) error {
 	a, err := c.account()
 	if err == nil && a.Limits.MaxFileSize > 0 && length > int64(a.Limits.MaxFileSize) {
-		err = refusal(wire.Quota, "the account takes files of at most "+a.Limits.MaxFileSize.String())
+		err = refusal(wire.TooLarge, "the account takes files of at most "+a.Limits.MaxFileSize.String())
 	}
 	return err
 }

@@ -138,7 +138,7 @@ func TestMaxFileSize(t *testing.T) {
 	p := &sender{in(t, s), &n}
 	tooLong := func(what string, err *wire.Error, limit string) {
 		t.Helper()
-		if err == nil || err.Code != wire.Quota || err.Message != "the account takes files of at most "+limit {
+		if err == nil || err.Code != wire.TooLarge || err.Message != "the account takes files of at most "+limit {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

@@ -528,7 +528,7 @@ is replaced.
 
 The copy appears in one step. The answer has no fields; it comes when that is durable. It ends early, leaving nothing, when
 its connection does. Errors: exists (without replace), is_dir, bad_path (onto itself), changed (while it was copied), uncertain,
-no_space, quota.
+no_space, quota, too_large.
 
 # set
 
@@ -615,7 +615,7 @@ answered superseded, too, and changes nothing.
 An expect that does not hold is refused at once, with exists if it is "" and with conflict otherwise, but not in a request
 with boot or reopen: that may find its own work. What comes to be there between then and the publishing is a conflict.
 
-Errors: is_dir, exists, conflict, superseded, no_space, quota, too_many (1000 unfinished
+Errors: is_dir, exists, conflict, superseded, no_space, quota, too_large, too_many (1000 unfinished
 uploads), not_found (a directory is missing, without parents), verify_failed (the disk failed).
 
 # data
@@ -671,7 +671,7 @@ disk.
 
 Errors: verify_failed (a block was neither sent whole nor found by check), conflict (what is there is not what expect
 says; or expect is "" and something is there), busy (another connection is at one
-of its blocks), is_dir, superseded, not_found, no_space, quota, changed.
+of its blocks), is_dir, superseded, not_found, no_space, quota, too_large, changed.
 
 # get
 
@@ -826,7 +826,7 @@ Codes are only ever added. A client treats one that it does not know as internal
 	superseded        a newer opening has taken the upload over
 	uncertain         it cannot be known whether the request was carried out before; nothing was done now
 	verify_failed     bytes do not fit their tag, not every block is verified, or the server's disk failed: open the upload again
-	quota             the account may not take up more, or not with so long a file; the message names what is used and the limit
+	quota             the account may not take up more; the message names what is used and the limit
 	no_space          the server has no room left
 	rate_limited      too often; later it may work
 	too_many          sessions, connections of a session or unfinished uploads
@@ -834,6 +834,7 @@ Codes are only ever added. A client treats one that it does not know as internal
 	internal          the server's fault; the message has an id that its log explains
 	kicked            an administrator ended the session
 	must_change       the password must be changed before anything else
+	too_large         the account takes no file of that length; the message names the longest
 
 A message never holds an error text of the server's operating system or a path outside the home.
 

@@ -37,13 +37,14 @@ const (
 	Internal       Code = "internal"        // the server's fault; the message carries an id for its log
 	Kicked         Code = "kicked"          // an administrator ended the session
 	MustChange     Code = "must_change"     // nothing but passwd before the password is changed
+	TooLarge       Code = "too_large"       // the account takes no file of that length
 )
 
 // Codes returns every code, in their order.
 func Codes() []Code {
 	return []Code{BadRequest, UnknownCommand, Unsupported, Version, AuthFailed, LoginRequired, Denied, BadPath, NotFound, Exists,
 		IsDir, NotDir, NotEmpty, Busy, Conflict, Changed, Superseded, Uncertain, VerifyFailed, Quota, NoSpace, RateLimited,
-		TooMany, ShuttingDown, Internal, Kicked, MustChange}
+		TooMany, ShuttingDown, Internal, Kicked, MustChange, TooLarge}
 }
 
 // Error is the server's "no". The connection stays usable. Message is for people: it never holds an operating system's
