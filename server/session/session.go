@@ -132,7 +132,7 @@ func (s *Server) leave(c *conn) {
 	}
 	s.mu.Unlock()
 	if last {
-		ses.release()
+		s.release(ses)
 	}
 }
 

@@ -166,29 +166,45 @@ func (u *upload) close() {
 
 // forget ends an upload's place among the open ones.
 func (u *upload) forget() {
-	id, ups := u.spec.ID, &u.owner.home.uploads
+	ups := &u.owner.home.uploads
 	ups.mu.Lock()
-	defer ups.mu.Unlock()
+	u.leave(ups)
+	ups.mu.Unlock()
+	u.close()
+}
+
+// leave takes an upload from among the open ones; its handle is still open. ups.mu is held.
+func (u *upload) leave(ups *uploads) {
+	id := u.spec.ID
 	if ups.live[id] == u {
 		delete(ups.live, id)
 	}
 	if u.owner.uploads[id] == u {
 		delete(u.owner.uploads, id)
 	}
-	u.close()
 }
 
 // release frees what a session without connections has open. The stagings are kept, but for those that nobody can go on with.
-func (s *session) release() {
-	ups := &s.home.uploads
+// A connection that has come since its last one ended keeps everything: what it has opened meanwhile must not be taken from it.
+func (s *Server) release(ses *session) {
+	ups := &ses.home.uploads
 	ups.mu.Lock()
-	open := slices.Collect(maps.Values(s.uploads))
+	s.mu.Lock()
+	left := len(ses.conns) == 0
+	s.mu.Unlock()
+	var open []*upload
+	if left {
+		open = slices.Collect(maps.Values(ses.uploads))
+	}
+	for _, u := range open {
+		u.leave(ups)
+	}
 	ups.mu.Unlock()
 	for _, u := range open {
 		if u.blank() {
 			u.handle.Discard(context.Background()) // whoever has just taken it over keeps it
 		}
-		u.forget()
+		u.close()
 	}
 }
 

@@ -5,10 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"ferry/server/servertest"
+	"ferry/server/storage/local"
 	"ferry/shared/block"
 	"ferry/shared/wire"
 )
@@ -179,5 +183,44 @@ func TestBlankTakenOver(t *testing.T) {
 	}
 	if all := p.staged(); len(all) != 0 {
 		t.Errorf("left: %+v", all)
+	}
+}
+
+// TestReleaseLate: a session's last connection ends, and before what it had open is let go of, another one has come in. It
+// finds it open.
+func TestReleaseLate(t *testing.T) {
+	var stop, stopped atomic.Bool
+	gate := make(chan struct{})
+	ops := local.RealOps()
+	create := ops.Open
+	ops.Open = func(dir int, name string, flags int, mode uint32) (int, error) {
+		if stop.Swap(false) {
+			stopped.Store(true)
+			<-gate
+		}
+		return create(dir, name, flags, mode)
+	}
+	s := servertest.New(t, servertest.WithOps(ops))
+	s.AddUser("alice", "correct horse")
+	n := 0
+	j, other := loggedIn(t, s), &sender{in(t, s), &n}
+	p := &sender{j.peer, &n}
+	open := p.begin("/f", 3*block.Size)
+	if err := p.data(open, 0, make([]byte, block.Size)); err != nil {
+		t.Fatal(err)
+	}
+	stop.Store(true)
+	other.raw(frame(request("put", other.id()+`,"path":"/slow","length":3145728,"mtime":1,"job":"`+strings.Repeat("5", 32)+`"`)))
+	for !stopped.Load() { // the uploads of the account are looked at by nobody else until then
+		runtime.Gosched()
+	}
+	p.nc.Close()
+	p.peer = j.join(t, s)
+	close(gate)
+	if a := other.answer(); a.Error != nil {
+		t.Error(a.Error)
+	}
+	if err := p.data(open, block.Size, make([]byte, block.Size)); err != nil {
+		t.Error(err)
 	}
 }
