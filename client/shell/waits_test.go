@@ -38,6 +38,7 @@ func TestWaitsWords(t *testing.T) {
 		{"a silent server", 7 * time.Second, due(wire.CmdData, 7*time.Second), 0, 0, "no answer from the server for 7 s"},
 		{"one that was silent and is not", time.Minute, due(wire.CmdData, time.Second), 0, 0, "waiting for the server's disk"},
 		{"one that may still give a sign", 4100 * time.Millisecond, due(wire.CmdData, 4100*time.Millisecond), 0, 0, ""},
+		{"one that has given none in 5 s", 4900 * time.Millisecond, due(wire.CmdData, 4900*time.Millisecond), 0, 0, "no answer from the server for 4 s"},
 		{"a comparison", 7 * time.Second, due(wire.CmdCheck, time.Second), 0, 0, "the server is comparing what it has"},
 		{"a listing", 7 * time.Second, due(wire.CmdLs, time.Second), 0, 0, "the server is listing names"},
 	} {
